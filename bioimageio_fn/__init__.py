@@ -1,0 +1,127 @@
+"""Run BioImage.IO models on microscopy images, as a composition of pure functions.
+
+    import bioimageio_fn as fn
+
+    probability = fn.predict(model=fn.demo_model(), inputs=fn.demo_image())
+
+Names are imported when they are first used (PEP 562): importing this package loads no framework
+and not even `bioimageio.spec`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .axes import Axis as Axis
+    from .axes import AxisId as AxisId
+    from .axes import MemberId as MemberId
+    from .backends.choose import Backend as Backend
+    from .backends.choose import load_backend as load_backend
+    from .blocks.merge import merge as merge
+    from .blocks.plan import BlockPlan as BlockPlan
+    from .blocks.plan import plan_blocks as plan_blocks
+    from .blocks.split import split as split
+    from .contract.read import model_contract as model_contract
+    from .contract.records import ModelContract as ModelContract
+    from .descriptions import InvalidDescr as InvalidDescr
+    from .descriptions import Settings as Settings
+    from .descriptions import ValidationSummary as ValidationSummary
+    from .descriptions import build_description as build_description
+    from .descriptions import dump_description as dump_description
+    from .descriptions import load_dataset_description as load_dataset_description
+    from .descriptions import (
+        load_description_and_validate_format_only as load_description_and_validate_format_only,
+    )
+    from .descriptions import save_bioimageio_package as save_bioimageio_package
+    from .descriptions import save_bioimageio_package_as_folder as save_bioimageio_package_as_folder
+    from .descriptions import save_bioimageio_yaml_only as save_bioimageio_yaml_only
+    from .descriptions import settings as settings
+    from .descriptions import validate_format as validate_format
+    from .ops.chain import apply as apply
+    from .ops.chain import compose as compose
+    from .ops.chain import fit as fit
+    from .ops.chain import plan as plan
+    from .ops.transform import Transform as Transform
+    from .package import demo_image as demo_image
+    from .package import demo_model as demo_model
+    from .package import load_description as load_description
+    from .package import load_model as load_model
+    from .package import load_model_description as load_model_description
+    from .package import load_resource as load_resource
+    from .package import test_inputs as test_inputs
+    from .package import test_outputs as test_outputs
+    from .pipeline import Pipeline as Pipeline
+    from .pipeline import create_prediction_pipeline as create_prediction_pipeline
+    from .pipeline import default_plan as default_plan
+    from .pipeline import run as run
+    from .prediction import predict as predict
+    from .prediction import predict_many as predict_many
+    from .prediction import save_sample as save_sample
+    from .reading import as_sample as as_sample
+    from .sample import BlockMeta as BlockMeta
+    from .sample import Sample as Sample
+    from .sample import SampleBlock as SampleBlock
+    from .sample import Stat as Stat
+    from .stats.measure import Measure as Measure
+    from .tensor import Tensor as Tensor
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "axes": ("Axis", "AxisId", "MemberId"),
+    "backends.choose": ("Backend", "load_backend"),
+    "blocks.merge": ("merge",),
+    "blocks.plan": ("BlockPlan", "plan_blocks"),
+    "blocks.split": ("split",),
+    "contract.read": ("model_contract",),
+    "contract.records": ("ModelContract",),
+    "descriptions": (
+        "InvalidDescr",
+        "Settings",
+        "ValidationSummary",
+        "build_description",
+        "dump_description",
+        "load_dataset_description",
+        "load_description_and_validate_format_only",
+        "save_bioimageio_package",
+        "save_bioimageio_package_as_folder",
+        "save_bioimageio_yaml_only",
+        "settings",
+        "validate_format",
+    ),
+    "ops.chain": ("apply", "compose", "fit", "plan"),
+    "ops.transform": ("Transform",),
+    "package": (
+        "demo_image",
+        "demo_model",
+        "load_description",
+        "load_model",
+        "load_model_description",
+        "load_resource",
+        "test_inputs",
+        "test_outputs",
+    ),
+    "pipeline": ("Pipeline", "create_prediction_pipeline", "default_plan", "run"),
+    "prediction": ("predict", "predict_many", "save_sample"),
+    "reading": ("as_sample",),
+    "sample": ("BlockMeta", "Sample", "SampleBlock", "Stat"),
+    "stats.measure": ("Measure",),
+    "tensor": ("Tensor",),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_MODULE_OF)]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,156 @@
+"""The few questions that every array library must be asked in the same way.
+
+What holds here: no array library but NumPy is imported (whoever holds a torch tensor has imported
+torch); no function changes its argument; casts never wrap: they saturate, NaN becomes 0, with one
+`CastWarning`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+from .errors import ArrayError, CastWarning
+
+__all__ = ["Array", "as_array", "cast", "dtype_name", "is_native", "namespace", "to_numpy"]
+
+Array: TypeAlias = Any
+"""Anything with shape, dtype and basic slicing; after `as_array`, a member of the array API."""
+
+DTYPES = (
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)),
+    *("float16", "float32", "float64"),
+)
+
+
+def dtype_name(dtype: object) -> str:
+    """The library-free name of a data type.
+
+    Example:
+        >>> dtype_name(np.dtype(">u2")), dtype_name(np.float32)
+        ('uint16', 'float32')
+    """
+    if isinstance(dtype, type) and issubclass(dtype, np.generic):
+        return np.dtype(dtype).name
+    name = getattr(dtype, "name", None)
+    # torch and array-api-strict say "torch.float32", "array_api_strict.float32"
+    return name if isinstance(name, str) else str(dtype).rpartition(".")[2]
+
+
+def as_array(data: Array) -> Array:
+    """The array behind a lazy source (Zarr, h5py), read whole; an array of a library as it is."""
+    return data if array_api_compat.is_array_api_obj(data) else np.asarray(data)
+
+
+def namespace(array: Array) -> ModuleType:
+    """The array API namespace that an array belongs to."""
+    return array_api_compat.array_namespace(array)
+
+
+def is_native(array: Array) -> bool:
+    """Whether the bytes of an array stand in this machine's order."""
+    return not isinstance(array, np.ndarray) or array.dtype.isnative
+
+
+def to_numpy(array: Array) -> np.ndarray[Any, Any]:
+    """The array as NumPy, from any device; not copied where it need not be."""
+    if array_api_compat.is_torch_array(array):
+        array = array.detach().cpu()
+    if array_api_compat.is_cupy_array(array):
+        array = array.get()
+    result: np.ndarray[Any, Any] = np.asarray(array)
+    return result
+
+
+def cast(array: Array, dtype: str) -> Array:
+    """Cast without wrapping: what does not fit saturates, NaN becomes 0 (False).
+
+    From float to integer the fraction is dropped, as by every cast. Costs one pass to look for
+    values that do not fit, unless every value of the source type fits.
+
+    Args:
+        array: any real array.
+        dtype: name of the type wanted.
+
+    Returns:
+        The array itself if it has that type, else a new one.
+
+    Warns:
+        CastWarning: if a value was changed by more than the loss of its fraction.
+
+    Example:
+        >>> cast(np.array([-3.7, 2.9, 300.0]), "float32").dtype
+        dtype('float32')
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     cast(np.array([-3.7, 2.9, 300.0, np.nan]), "uint8")
+        array([  0,   2, 255,   0], dtype=uint8)
+    """
+    if dtype not in DTYPES:
+        raise ArrayError("no such data type", expected=f"one of {', '.join(DTYPES)}", got=dtype)
+    source = dtype_name(array.dtype)
+    if source == dtype:
+        return array if is_native(array) else array.astype(array.dtype.newbyteorder("="))
+    xp = namespace(array)
+    if dtype == "bool":
+        return (array == array) & (array != 0) if "float" in source else array != 0
+    if _fits(source, dtype):
+        with np.errstate(over="ignore"):
+            return xp.astype(array, getattr(xp, dtype))
+    return _saturating(_comparable(array, xp), dtype, xp)
+
+
+def _fits(source: str, dtype: str) -> bool:
+    """Whether no value of the source type leaves the range of the target type."""
+    if "float" in dtype or source == "bool":
+        return True
+    if "float" in source:
+        return False
+    have, want = np.iinfo(source), np.iinfo(dtype)
+    return bool(want.min <= have.min and have.max <= want.max)
+
+
+def _comparable(array: Array, xp: ModuleType) -> Array:
+    # torch stores uint16 and uint32, but can not compare them
+    if array_api_compat.is_torch_array(array) and dtype_name(array.dtype) in ("uint16", "uint32"):
+        return xp.astype(array, xp.int64)
+    return array
+
+
+def _saturating(array: Array, dtype: str, xp: ModuleType) -> Array:
+    info = np.iinfo(dtype)
+    if "float" in dtype_name(array.dtype):
+        # 2**bits is exact in every float type, the largest integer is not; bounds beyond the
+        # range of float16 are infinite there, which compares as it should
+        above = array >= _scalar(array, float(info.max) + 1, xp)
+        below = array < 0 if info.min == 0 else array < _scalar(array, float(info.min), xp)
+        if info.min == 0:
+            below = below & (array <= -1)
+        lost = above | below | (array != array)
+    else:
+        have = np.iinfo(dtype_name(array.dtype))
+        none = xp.zeros_like(array, dtype=xp.bool)
+        above = array > _scalar(array, int(info.max), xp) if have.max > info.max else none
+        below = array < _scalar(array, int(info.min), xp) if have.min < info.min else none
+        lost = above | below
+    if not bool(xp.any(lost)):
+        return xp.astype(array, getattr(xp, dtype))
+    warnings.warn(
+        f"cast to {dtype}: values outside of its range were clipped to it, NaN became 0",
+        CastWarning,
+        stacklevel=4,
+    )
+    result = xp.astype(xp.where(lost, xp.zeros_like(array), array), getattr(xp, dtype))
+    result = xp.where(above, _scalar(result, int(info.max), xp), result)
+    return xp.where(below, _scalar(result, int(info.min), xp), result)
+
+
+def _scalar(like: Array, value: float, xp: ModuleType) -> Array:
+    """A 0-d array of the type and on the device of another array: libraries promote these alike."""
+    with np.errstate(over="ignore"):
+        return xp.asarray(value, dtype=like.dtype, device=array_api_compat.device(like))

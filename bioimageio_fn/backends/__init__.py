@@ -1,0 +1,1 @@
+"""Backends: a network as a plain callable, `forward(*arrays) -> tuple of arrays`."""

@@ -1,0 +1,63 @@
+"""What a network says of itself: names, sizes and types of what goes in and comes out.
+
+What holds here: plain values; nothing is known here of any framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from ..errors import BackendError
+
+__all__ = ["Port", "Signature", "bind_order"]
+
+
+@attrs.frozen
+class Port:
+    """One input or output of a network.
+
+    Args:
+        name: its name in the graph.
+        shape: its sizes; None for one that is free. None as a whole if the graph does not say.
+        dtype: its data type; None if the graph does not say.
+    """
+
+    name: str
+    shape: tuple[int | None, ...] | None = None
+    dtype: str | None = None
+
+
+@attrs.frozen
+class Signature:
+    """The inputs and outputs of a network, in the order of the model's description."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+def bind_order(ids: Sequence[str], ports: Sequence[Port]) -> tuple[int, ...]:
+    """For each tensor of the description, the port that it belongs to.
+
+    By name where every id is a name in the graph, else by order.
+
+    Raises:
+        BackendError: if there are fewer ports than tensors.
+
+    Example:
+        >>> bind_order(["a", "b"], [Port("b"), Port("a")])
+        (1, 0)
+        >>> bind_order(["raw"], [Port("input.1")])
+        (0,)
+    """
+    names = [port.name for port in ports]
+    if all(tensor in names for tensor in ids):
+        return tuple(names.index(tensor) for tensor in ids)
+    if len(ids) > len(names):
+        raise BackendError(
+            "the network has fewer inputs or outputs than its description",
+            expected=", ".join(ids),
+            got=", ".join(names) or "none",
+        )
+    return tuple(range(len(ids)))

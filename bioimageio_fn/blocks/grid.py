@@ -1,0 +1,127 @@
+"""The grid along one axis: where blocks start, where they meet, and what they write.
+
+What holds here, measured on a real U-Net (anything else shows at the seams):
+
+- starts are multiples of the step, and lie on whole output pixels;
+- the halo is there only at inner seams: a block at the border sees the true border;
+- padding to a valid size goes to the right only;
+- the last block ends where the whole sample, padded to a valid size, would end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import attrs
+
+from ..errors import BlockError
+from ..sample import AxisBlock
+
+__all__ = ["AxisGrid", "Follower", "align_step", "grid_starts", "place"]
+
+
+@attrs.frozen
+class Follower:
+    """How an axis follows the grid: its size is `floor(size of the grid * scale + offset)`.
+
+    Args:
+        scale: pixels of this axis for each pixel of the grid.
+        offset: pixels more (or fewer) in all.
+        halo: pixels of this axis at an inner seam that are not to be trusted.
+    """
+
+    scale: Fraction = Fraction(1)
+    offset: Fraction = Fraction(0)
+    halo: int = 0
+
+    def of(self, size: int) -> int:
+        """The size that follows from a size of the grid."""
+        return math.floor(size * self.scale + self.offset)
+
+
+@attrs.frozen
+class AxisGrid:
+    """Blocks along one axis of a sample.
+
+    Args:
+        size: pixels of the sample.
+        block: pixels of each block, halo and padding included.
+        starts: first pixel of each block.
+    """
+
+    size: int
+    block: int
+    starts: tuple[int, ...]
+
+
+def align_step(step: int, followers: Sequence[Follower]) -> int:
+    """The smallest multiple of the step at which every follower is on a whole pixel.
+
+    Example:
+        >>> align_step(1, [Follower(Fraction(1, 4)), Follower(Fraction(1, 6))])
+        12
+    """
+    return math.lcm(step, *(f.scale.denominator for f in followers))
+
+
+def grid_starts(size: int, block: int, step: int, followers: Sequence[Follower]) -> tuple[int, ...]:
+    """First pixels of the fewest blocks that cover an axis.
+
+    Args:
+        size: pixels of the sample, padded to what a whole run would be padded to.
+        block: pixels of a block.
+        step: what starts are multiples of.
+        followers: the axes that follow this one; neighbouring blocks overlap enough for the halo
+            of each.
+
+    Raises:
+        BlockError: if a block has no room between its halos.
+
+    Example:
+        >>> grid_starts(704, 256, 16, [Follower(halo=64)])
+        (0, 128, 256, 384, 448)
+    """
+    if size <= block:
+        return (0,)
+    reach = min(math.floor((f.of(block) - 2 * f.halo) / f.scale) for f in followers)
+    stride = reach // step * step
+    if stride < 1:
+        raise BlockError(
+            "a block of this size has no room between its halos",
+            expected=f"more than {block - reach} pixels and a multiple of {step}",
+            got=block,
+            remedy="take larger blocks or a smaller halo",
+        )
+    last = size - block
+    return (*range(0, last, stride), last)
+
+
+def place(grid: AxisGrid, follower: Follower, total: int) -> tuple[AxisBlock, ...]:
+    """What each block reads or gives along one axis, and which part of it is its own.
+
+    Two blocks meet in the middle of their overlap, as far from both their ends as can be.
+
+    Args:
+        total: pixels of the whole axis (of an output: as if computed in one piece).
+
+    Example:
+        >>> first, last = place(AxisGrid(24, 16, (0, 8)), Follower(halo=4), 24)
+        >>> first.stop, last.start, last.outer_start
+        (12, 12, 8)
+    """
+    starts = [int(start * follower.scale) for start in grid.starts]
+    size = follower.of(grid.block)
+    ends = [start + size for start in starts]
+    seams = [(after + end) // 2 for after, end in zip(starts[1:], ends[:-1], strict=True)]
+    return tuple(
+        AxisBlock(
+            start=start,
+            stop=min(stop, total),
+            outer_start=outer,
+            outer_stop=min(outer + size, total),
+            size=size,
+        )
+        for start, stop, outer in zip([0, *seams], [*seams, total], starts, strict=True)
+    )

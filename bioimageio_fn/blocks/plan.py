@@ -1,0 +1,372 @@
+"""`plan_blocks`: how a sample is cut, decided before any data are read.
+
+What holds here: plans are values (hashable, printable); every block is a valid input of the model
+and of the backend's signature; what can not be right is refused here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+from immutabledict import immutabledict
+
+from ..axes import AxisId, MemberId
+from ..contract.records import (
+    AnySize,
+    AxisContract,
+    FixedSize,
+    ModelContract,
+    Padding,
+    ParameterizedSize,
+    ReferencedSize,
+    SizeRule,
+    nearest_valid,
+)
+from ..errors import AxesError, BlockError, SizeError
+from ..sample import AxisBlock, BlockMeta
+from .grid import AxisGrid, Follower, align_step, grid_starts, place
+
+__all__ = ["BlockPlan", "PlannedAxis", "block_metas", "plan_blocks"]
+
+Key: TypeAlias = tuple[MemberId, AxisId]
+Sizes: TypeAlias = Mapping[Any, Mapping[Any, int]]
+
+ASSUMED_STEP = 32
+"""Starts in a model of fixed size lie on multiples of the largest power of two that divides its
+size, up to this: networks halve their input a few times, and say so nowhere."""
+
+
+@attrs.frozen
+class PlannedAxis:
+    """One direction of a plan, and the axes of tensors that go along with it.
+
+    Args:
+        name: id of the axis, for people.
+        grid: blocks along it.
+        places: for each axis of a tensor, what each block has of it.
+    """
+
+    name: str
+    grid: AxisGrid
+    places: Mapping[Key, tuple[AxisBlock, ...]] = attrs.field(converter=immutabledict)
+
+
+@attrs.frozen
+class BlockPlan:
+    """Where the blocks of a sample lie, in every tensor that goes in and comes out.
+
+    Args:
+        axes: the directions in which blocks follow one another, the last one fastest.
+        sizes: size of each axis of each tensor, as of the whole sample; None where only the
+            network knows it.
+        padding: how each input is continued beyond its border.
+    """
+
+    axes: tuple[PlannedAxis, ...]
+    sizes: Mapping[MemberId, Mapping[AxisId, int | None]]
+    padding: Mapping[MemberId, Padding]
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return math.prod(len(axis.grid.starts) for axis in self.axes)
+
+    @property
+    def split(self) -> dict[MemberId, tuple[AxisId, ...]]:
+        """For each tensor, the axes along which there is more than one block."""
+        keys = [k for axis in self.axes if len(axis.grid.starts) > 1 for k in axis.places]
+        return {m: tuple(a for n, a in keys if n == m) for m, _ in keys}
+
+    def __str__(self) -> str:
+        block = ", ".join(f"{a.name}={a.grid.block}" for a in self.axes)
+        computed = math.prod(a.grid.block * len(a.grid.starts) for a in self.axes)
+        asked = math.prod(a.grid.size for a in self.axes)
+        blocks = "1 block" if self.count == 1 else f"{self.count} blocks"
+        return f"{blocks} of {block}; {100 * (computed / asked - 1):.0f} % overlap and padding"
+
+
+def block_metas(plan: BlockPlan) -> Iterator[BlockMeta]:
+    """The blocks of a plan, in order."""
+    indices = itertools.product(*(range(len(axis.grid.starts)) for axis in plan.axes))
+    for number, position in enumerate(indices):
+        regions: dict[str, dict[str, AxisBlock]] = {}
+        for axis, i in zip(plan.axes, position, strict=True):
+            for (member, axis_id), places in axis.places.items():
+                regions.setdefault(member, {})[axis_id] = places[i]
+        yield BlockMeta(number, plan.count, regions)
+
+
+def plan_blocks(
+    contract: ModelContract,
+    shapes: Sizes,
+    *,
+    block_shape: Mapping[str, Any] | None = None,
+    halo: int | Mapping[str, int] | None = None,
+    signature: Mapping[Any, Sequence[int | None]] | None = None,
+) -> BlockPlan:
+    """Plan how a sample is cut into blocks that the model takes.
+
+    Without a block shape a sample goes through in one block wherever the model allows its size
+    or a larger one, and in blocks of the model's own size where that is fixed.
+
+    Args:
+        contract: the model's contract.
+        shapes: for each input that is given, the size of each axis.
+        block_shape: pixels of a block, halo included, by axis (`{"y": 256, "x": 256}`) or by
+            input and axis. Axes that are not named are not cut.
+        halo: input pixels at inner seams that are not to be trusted; by default what the outputs
+            describe.
+        signature: for each input, the sizes at which the backend is fixed, in the order of the
+            axes; None where it is free.
+
+    Raises:
+        BlockError: if a block shape is not allowed by the model, has no room between its halos,
+            or cuts along an axis that an output does not follow.
+        SizeError: if an axis is longer than the model takes and can not be cut.
+        AxesError: if the block shape or the halo names an axis that is not there.
+
+    Example:
+        >>> import bioimageio_fn as fn
+        >>> contract = fn.model_contract(fn.load_model(fn.demo_model()))
+        >>> shapes = {"raw": {"batch": 1, "channel": 1, "y": 300, "x": 417}}
+        >>> plan_blocks(contract, shapes).count
+        1
+    """
+    groups = _groups(contract, shapes)
+    wanted = _requested(block_shape, groups, "block_shape")
+    widths = _requested(halo, groups, "halo")
+    followers = _followers(contract, groups, widths)
+    axes: list[PlannedAxis] = []
+    for name, group in groups.items():
+        rule = _rule(contract, group, signature or {})
+        grid = _grid(contract, group, rule, wanted.get(name), list(followers[name].values()))
+        axes.append(_planned(name, grid, followers[name]))
+    sizes: dict[str, dict[AxisId, int | None]] = {
+        m: {AxisId(a): s for a, s in of.items()} for m, of in shapes.items()
+    }
+    sizes |= _output_sizes(contract, axes)
+    plan = BlockPlan(
+        axes=tuple(axes),
+        sizes=immutabledict({MemberId(m): immutabledict(of) for m, of in sizes.items()}),
+        padding=immutabledict({t.id: t.padding for t in contract.inputs if t.id in shapes}),
+    )
+    _check_outputs(contract, plan)
+    return plan
+
+
+@attrs.frozen
+class _Group:
+    """Input axes that are cut together: of one id and size, in all inputs that have it."""
+
+    size: int
+    axes: tuple[tuple[MemberId, AxisContract], ...]
+
+    @property
+    def keys(self) -> list[Key]:
+        return [(member, axis.id) for member, axis in self.axes]
+
+
+def _groups(contract: ModelContract, shapes: Sizes) -> dict[str, _Group]:
+    """The independent directions of a sample: input axes whose sizes follow from no other."""
+    found: dict[str, list[tuple[MemberId, AxisContract]]] = {}
+    for tensor in contract.inputs:
+        for axis in tensor.axes if tensor.id in shapes else ():
+            if not isinstance(axis.size, ReferencedSize):
+                found.setdefault(axis.id, []).append((tensor.id, axis))
+    groups: dict[str, _Group] = {}
+    for name, axes in found.items():
+        sizes = [shapes[member][axis.id] for member, axis in axes]
+        if len(set(sizes)) == 1:
+            groups[name] = _Group(sizes[0], tuple(axes))
+        elif name == "batch":
+            raise SizeError("inputs differ in their number of samples", axis=name, got=sizes)
+        else:
+            for (member, axis), size in zip(axes, sizes, strict=True):
+                groups[f"{member}.{axis.id}"] = _Group(size, ((member, axis),))
+    return groups
+
+
+def _requested(
+    given: int | Mapping[str, Any] | None, groups: Mapping[str, _Group], what: str
+) -> dict[str, int]:
+    """What a caller asks for each direction; given for all, by axis, or by tensor and axis."""
+    if given is None:
+        return {}
+    if isinstance(given, int):
+        return {n: given for n, g in groups.items() if g.axes[0][1].type == "space"}
+    flat: dict[tuple[str | None, AxisId], int] = {}
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            flat |= {(name, AxisId(a)): int(v) for a, v in value.items()}
+        else:
+            flat[None, AxisId(name)] = int(value)
+    result: dict[str, int] = {}
+    for (member, axis), value in flat.items():
+        names = [
+            n
+            for n, g in groups.items()
+            if any(a == axis and member in (None, m) for m, a in g.keys)
+        ]
+        if not names:
+            raise AxesError(
+                f"{what} names an axis that the inputs do not have",
+                tensor=member,
+                axis=axis,
+                expected=f"one of {', '.join(groups)}",
+            )
+        result |= dict.fromkeys(names, value)
+    return result
+
+
+def _rule(
+    contract: ModelContract, group: _Group, signature: Mapping[Any, Sequence[int | None]]
+) -> SizeRule:
+    """The one rule that the sizes of blocks have to keep in a direction."""
+    rules: list[SizeRule] = [axis.size for _, axis in group.axes]
+    for member, axis in group.axes:
+        fixed = signature.get(member, ())
+        position = contract.tensor(member, "input").axis_ids.index(axis.id)
+        size = fixed[position] if position < len(fixed) else None
+        if size is not None:
+            rules.append(FixedSize(size))
+    if group.axes[0][1].type == "batch":
+        outputs = [a.size for t in contract.outputs for a in t.axes if a.type == "batch"]
+        rules += [size for size in outputs if isinstance(size, FixedSize)]
+    narrow = next((r for r in rules if isinstance(r, FixedSize)), None) or next(
+        (r for r in rules if isinstance(r, ParameterizedSize)), rules[0]
+    )
+    return narrow
+
+
+def _followers(
+    contract: ModelContract, groups: Mapping[str, _Group], widths: Mapping[str, int]
+) -> dict[str, dict[Key, Follower]]:
+    """For each direction, the tensor axes that go along with it."""
+    by_key = {key: name for name, group in groups.items() for key in group.keys}
+    followers: dict[str, dict[Key, Follower]] = {
+        name: {key: Follower() for key in group.keys} for name, group in groups.items()
+    }
+    outputs = {tensor.id for tensor in contract.outputs}
+    for tensor in (*contract.inputs, *contract.outputs):
+        for axis in tensor.axes:
+            rule = axis.size
+            if axis.type == "batch" and tensor.id in outputs and "batch" in followers:
+                followers["batch"][tensor.id, axis.id] = Follower()
+            if not isinstance(rule, ReferencedSize) or (rule.tensor, rule.axis) not in by_key:
+                continue
+            name = by_key[rule.tensor, rule.axis]
+            halo = math.ceil(widths[name] * rule.scale) if name in widths else axis.halo
+            follower = Follower(rule.scale, rule.offset, halo if tensor.id in outputs else 0)
+            followers[name][tensor.id, axis.id] = follower
+    return followers
+
+
+def _grid(
+    contract: ModelContract,
+    group: _Group,
+    rule: SizeRule,
+    requested: int | None,
+    followers: Sequence[Follower],
+) -> AxisGrid:
+    member, axis = group.axes[0]
+    whole = nearest_valid(rule, group.size)
+    if requested is not None and nearest_valid(rule, requested) != requested:
+        raise BlockError(
+            "the model does not take blocks of this size",
+            tensor=member,
+            axis=axis.id,
+            expected=rule,
+            got=requested,
+        )
+    if whole is None:
+        block = rule.size if isinstance(rule, FixedSize) else group.size
+    else:
+        block = whole if requested is None else min(requested, whole)
+    if group.size > block and not _may_split(contract, axis, followers):
+        raise SizeError(
+            "this axis is longer than the model takes, and can not be cut",
+            tensor=member,
+            axis=axis.id,
+            expected=rule,
+            got=group.size,
+        )
+    if block != group.size and axis.type == "channel":
+        raise SizeError(
+            "wrong number of channels", tensor=member, axis=axis.id, expected=rule, got=group.size
+        )
+    step = align_step(_step(rule, axis), followers)
+    padded = block + max(0, -(-(group.size - block) // step)) * step
+    return AxisGrid(group.size, block, grid_starts(padded, block, step, followers))
+
+
+def _step(rule: SizeRule, axis: AxisContract) -> int:
+    """What the starts of blocks are multiples of."""
+    if axis.type == "batch" or isinstance(rule, AnySize):
+        return 1
+    declared = axis.size if isinstance(axis.size, ParameterizedSize) else rule
+    if isinstance(declared, ParameterizedSize):
+        return declared.step
+    return math.gcd(declared.size, ASSUMED_STEP) if isinstance(declared, FixedSize) else 1
+
+
+def _may_split(contract: ModelContract, axis: AxisContract, followers: Sequence[Follower]) -> bool:
+    if axis.type == "channel":
+        return False
+    return axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers)
+
+
+def _planned(name: str, grid: AxisGrid, followers: Mapping[Key, Follower]) -> PlannedAxis:
+    places: dict[Key, tuple[AxisBlock, ...]] = {}
+    for (member, axis), follower in followers.items():
+        total = follower.of(grid.size)
+        if total < 1:
+            raise SizeError(
+                "the sample is too small: nothing would be left of this axis",
+                tensor=member,
+                axis=axis,
+                expected="at least 1 pixel",
+                got=total,
+            )
+        places[member, axis] = place(grid, follower, total)
+    return PlannedAxis(name, grid, places)
+
+
+def _output_sizes(
+    contract: ModelContract, axes: Sequence[PlannedAxis]
+) -> dict[str, dict[AxisId, int | None]]:
+    placed = {key: places[-1].stop for axis in axes for key, places in axis.places.items()}
+
+    def size(tensor: MemberId, axis: AxisContract) -> int | None:
+        fixed = axis.size.size if isinstance(axis.size, FixedSize) else None
+        return placed.get((tensor, axis.id), fixed)
+
+    return {t.id: {a.id: size(t.id, a) for a in t.axes} for t in contract.outputs}
+
+
+def _check_outputs(contract: ModelContract, plan: BlockPlan) -> None:
+    """Refuse to cut where an output could not be put together again."""
+    if plan.count == 1:
+        return
+    for axis in plan.axes:
+        if len(axis.grid.starts) == 1:
+            continue
+        following = {member for member, _ in axis.places}
+        for tensor in contract.outputs:
+            _check_output(tensor.id, tensor.id in following, axis.name, plan)
+
+
+def _check_output(output: MemberId, follows: bool, axis: str, plan: BlockPlan) -> None:
+    unknown = [a for a, size in plan.sizes[output].items() if size is None]
+    if not follows or unknown:
+        raise BlockError(
+            "this output can not be put together from blocks",
+            tensor=output,
+            axis=unknown[0] if unknown else axis,
+            expected="an axis whose size follows from the axis that is cut",
+            got="a size known only after the run" if unknown else "an output without such an axis",
+            remedy="give a sample that the model takes in one piece",
+        )

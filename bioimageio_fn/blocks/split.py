@@ -1,0 +1,44 @@
+"""`split`: the blocks of a sample, one at a time.
+
+What holds here: a block reads only its own region of a lazy source, and only when it is asked for;
+padding is added at the border of the sample only, to the right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..contract.records import Padding
+from ..sample import BlockMeta, Region, Sample, SampleBlock
+from ..tensor import Tensor, pad, slice_axes
+from .plan import BlockPlan, block_metas
+
+__all__ = ["cut_block", "split"]
+
+
+def split(sample: Sample, plan: BlockPlan) -> Iterator[SampleBlock]:
+    """Cut a sample into the blocks of a plan, lazily and in order.
+
+    Args:
+        sample: the sample that the plan was made for.
+
+    Returns:
+        A generator; each block's data are a sample that the model takes.
+    """
+    for meta in block_metas(plan):
+        yield cut_block(sample, meta, plan)
+
+
+def cut_block(sample: Sample, meta: BlockMeta, plan: BlockPlan) -> SampleBlock:
+    """One block of a sample."""
+    members = {
+        name: _part(tensor, meta.regions.get(name, {}), plan.padding.get(name, Padding()))
+        for name, tensor in sample.members.items()
+    }
+    return SampleBlock(Sample(members, id=sample.id), meta)
+
+
+def _part(tensor: Tensor, region: Region, padding: Padding) -> Tensor:
+    part = slice_axes(tensor, {a: (b.outer_start, b.outer_stop) for a, b in region.items()})
+    widths = {a: (0, b.padding) for a, b in region.items() if b.padding}
+    return pad(part, widths, mode=padding.mode, value=padding.value) if widths else part

@@ -1,0 +1,123 @@
+"""`bioimageio-fn`: the commands, and how they fail.
+
+What holds here: exit code 0 is done, 1 is failed, 2 is wrong use; an error is one line on stderr
+that says what to do; results go to stdout, progress to stderr; nothing heavy is imported before a
+command needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .. import __version__
+from ..errors import BioimageioFnError, MissingDependencyError
+
+try:
+    import click
+except ImportError as error:
+    raise MissingDependencyError(
+        "the command line needs the package click", remedy="pip install 'bioimageio_fn[cli]'"
+    ) from error
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bioimageio-fn")
+def cli() -> None:
+    """Run BioImage.IO models on microscopy images."""
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    help="Where to write: a .tif, .png or .npy file, a folder, or a pattern with {sample_id} (stem"
+    " of the image) and {output_id}.",
+)
+@click.option("--weights-format", help="onnx or torchscript; default: what can be run here.")
+@click.option("--device", help="cpu (default), cuda, cuda:N or mps.")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def predict(
+    model: str,
+    images: tuple[str, ...],
+    output: str,
+    weights_format: str | None,
+    device: str | None,
+    debug: bool,
+) -> None:
+    """Run MODEL on each IMAGE (TIFF, PNG or NPY, of any size).
+
+    MODEL is a folder, a bioimageio.yaml, a zip archive, a URL, or an id of the BioImage.IO
+    collection.
+
+    \b
+    Example:
+      bioimageio-fn predict model.zip cells.tif -o probability.tif
+    """
+    try:
+        _predict(model, images, output, weights_format, device)
+    except BioimageioFnError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+def _predict(
+    model: str, images: tuple[str, ...], output: str, weights_format: str | None, device: str | None
+) -> None:
+    from ..files import existing_path
+
+    for image in images:
+        existing_path(image)
+    pattern = _pattern(output, images)
+
+    from ..pipeline import create_prediction_pipeline
+    from ..prediction import output_path, predict_many
+    from ..prediction import predict as predict_one
+
+    with create_prediction_pipeline(
+        model, weights_format=weights_format, devices=device
+    ) as pipeline:
+        for image in images:
+            with click.progressbar(length=1, label=Path(image).name, file=sys.stderr) as bar:
+
+                def on_progress(done: int, total: int) -> None:
+                    bar.length = total
+                    bar.update(done - bar.pos)
+
+                result = predict_one(
+                    model=pipeline,
+                    inputs=image,
+                    save_output_path=pattern,
+                    on_progress=on_progress,
+                )
+            for name in result.members:
+                path = output_path(pattern, sample_id=result.id or "sample", output_id=name)
+                click.echo(path)
+
+
+def _pattern(output: str, images: tuple[str, ...]) -> str:
+    """The pattern of the output paths: a file for one image, else a folder or pattern for many."""
+    if "{sample_id}" in output or (Path(output).suffix and len(images) == 1):
+        return output
+    if Path(output).suffix:
+        raise click.UsageError(
+            f"{len(images)} images would be written to the one file {output};"
+            " give a folder, or a pattern with {sample_id}"
+        )
+    stems = [Path(image).stem for image in images]
+    doubled = next((s for s in stems if stems.count(s) > 1), None)
+    if doubled is not None:
+        raise click.UsageError(f"several images are named {doubled}; their outputs would collide")
+    return str(Path(output) / "{sample_id}_{output_id}.tif")
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    cli(prog_name="bioimageio-fn")

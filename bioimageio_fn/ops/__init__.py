@@ -1,0 +1,1 @@
+"""Processing operations: array functions, their records, transforms of samples, chains of them."""

@@ -1,0 +1,141 @@
+"""Chains: tuples of steps, and the functions on them.
+
+What holds here: composition is associative and its identity is the empty chain; each step's
+statistics are those of the tensor that reaches it at its place; a bound chain needs nothing but the
+sample and runs on blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from ..axes import AxisId, MemberId
+from ..sample import Region, Sample
+from ..spec import SampleSpec
+from .transform import Step, Transform, bind, cut
+
+__all__ = ["Chain", "apply", "block_safe_from", "compose", "cut_chain", "fit", "is_bound", "plan"]
+
+Chain: TypeAlias = tuple[Step, ...]
+
+
+def compose(*steps: Step | Iterable[Step]) -> Chain:
+    """One chain of steps and chains, in the order in which they run.
+
+    Example:
+        >>> from bioimageio_fn.ops.records import ScaleLinear, Sigmoid
+        >>> a, b = Transform(ScaleLinear(2.0), "raw"), Transform(Sigmoid(), "raw")
+        >>> compose(a, compose(b)) == compose(compose(a), b) == (a, b)
+        True
+        >>> compose()
+        ()
+    """
+    chain: list[Step] = []
+    for step in steps:
+        chain.extend([step] if callable(step) else step)
+    return tuple(chain)
+
+
+def apply(chain: Iterable[Step], sample: Sample) -> Sample:
+    """Run the steps of a chain on a sample, one after the other.
+
+    Raises:
+        NotFittedError: if a step needs statistics that are not bound.
+
+    Example:
+        >>> from bioimageio_fn.ops.records import ScaleLinear
+        >>> from bioimageio_fn.tensor import Tensor
+        >>> sample = Sample({"raw": Tensor([1.0, 2.0], "x")})
+        >>> apply([Transform(ScaleLinear(2.0), "raw")] * 2, sample)["raw"].data.tolist()
+        [4.0, 8.0]
+    """
+    for number, step in enumerate(chain):
+        sample = _run(step, sample, number)
+    return sample
+
+
+def _run(step: Step, sample: Sample, number: int) -> Sample:
+    try:
+        return step(sample)
+    except Exception as error:
+        error.add_note(f"in step {number} of the chain: {step!r}")
+        raise
+
+
+def plan(chain: Iterable[Step], spec: SampleSpec) -> SampleSpec:
+    """What a sample looks like behind a chain, without running it.
+
+    Raises:
+        UnknownMemberError, AxesError, OperationError: if a step does not fit what reaches it.
+    """
+    for step in chain:
+        if isinstance(step, Transform):
+            spec = step.plan(spec)
+    return spec
+
+
+def is_bound(step: Step) -> bool:
+    """Whether a step needs no statistics any more."""
+    return not isinstance(step, Transform) or step.values is not None
+
+
+def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = None) -> Chain:
+    """Bind the statistics of each step, taken of the tensor that reaches it.
+
+    Values that the sample knows (`sample.stat`) are taken instead of measured ones. Steps behind
+    the last one that has to be bound are not run.
+
+    Args:
+        unprocessed: the sample whose tensors `reference_tensor` names; by default this one.
+
+    Example:
+        >>> from bioimageio_fn.ops.records import ScaleLinear, ZeroMeanUnitVariance
+        >>> from bioimageio_fn.tensor import Tensor
+        >>> chain = [Transform(ScaleLinear(100.0, 5.0), "raw"),
+        ...          Transform(ZeroMeanUnitVariance(), "raw")]
+        >>> sample = Sample({"raw": Tensor([1.0, 3.0], "x")})
+        >>> apply(fit(chain, sample), sample)["raw"].data.round(3).tolist()
+        [-1.0, 1.0]
+    """
+    steps = tuple(chain)
+    unprocessed = sample if unprocessed is None else unprocessed
+    last = max((i for i, step in enumerate(steps) if not is_bound(step)), default=-1)
+    bound: list[Step] = []
+    for number, step in enumerate(steps):
+        if isinstance(step, Transform):
+            step = bind(step, sample, unprocessed)
+        bound.append(step)
+        if number < last:
+            sample = _run(step, sample, number)
+    return tuple(bound)
+
+
+def block_safe_from(chain: Iterable[Step], split: Mapping[MemberId, Collection[AxisId]]) -> int:
+    """The place in a chain from which on every step may run on blocks.
+
+    Args:
+        split: for each tensor, the axes along which it is cut into blocks.
+
+    Returns:
+        Number of leading steps that have to run on the whole sample.
+    """
+    steps = tuple(chain)
+    unsafe = [i for i, step in enumerate(steps) if not _is_safe(step, split)]
+    return max(unsafe, default=-1) + 1
+
+
+def _is_safe(step: Step, split: Mapping[MemberId, Collection[AxisId]]) -> bool:
+    if not isinstance(step, Transform):
+        return not any(split.values())
+    return is_bound(step) and not set(step.whole_axes) & set(split.get(step.member, ()))
+
+
+def cut_chain(chain: Iterable[Step], regions: Mapping[MemberId, Region]) -> Chain:
+    """A bound chain for one block: statistics that keep an axis are cut with the block."""
+    return tuple(cut(s, regions) if isinstance(s, Transform) else s for s in chain)
+
+
+def members_of(chain: Iterable[Step], present: Collection[Any]) -> Chain:
+    """The steps that concern the tensors at hand: those of absent optional tensors fall away."""
+    return tuple(s for s in chain if not isinstance(s, Transform) or s.member in present)

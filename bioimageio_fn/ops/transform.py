@@ -1,0 +1,138 @@
+"""`Transform`: an operation lifted to samples.
+
+What holds here: a transform is a value and a function at once (readable, equal, picklable,
+callable); a bound one needs nothing but the sample; `plan` says what `__call__` will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import attrs
+
+from ..axes import AxisId, MemberId
+from ..errors import NotFittedError, UnknownMemberError
+from ..sample import AxisBlock, Region, Sample, get_member, with_member
+from ..spec import SampleSpec
+from ..stats.compute import measure
+from ..stats.measure import Measure
+from ..tensor import Tensor, pad, slice_axes
+from .records import Operation
+
+__all__ = ["Step", "Transform", "bind", "cut"]
+
+Step: TypeAlias = Callable[[Sample], Sample]
+"""A step of a chain: a `Transform`, or any function from sample to sample.
+
+A function that is not a `Transform` is taken to need the whole sample and to keep its spec.
+"""
+
+
+def _values(values: Iterable[Tensor] | None) -> tuple[Tensor, ...] | None:
+    return None if values is None else tuple(values)
+
+
+@attrs.frozen
+class Transform:
+    """An operation on one member of a sample.
+
+    Args:
+        op: the operation.
+        member: the tensor that it works on.
+        values: the statistics that it needs, in the order of `measures`; None until they are
+            bound by `fit`. An operation without measures is bound from the start.
+
+    Example:
+        >>> from bioimageio_fn.ops.records import Sigmoid
+        >>> Transform(Sigmoid(), "probability")
+        Transform(op=Sigmoid(), member='probability', values=())
+    """
+
+    op: Operation
+    member: MemberId = attrs.field(converter=MemberId)
+    values: tuple[Tensor, ...] | None = attrs.field(converter=_values)
+
+    @values.default
+    def _nothing_to_measure(self) -> tuple[Tensor, ...] | None:
+        return None if self.measures else ()
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The statistics that the operation needs."""
+        return self.op.measures(self.member)
+
+    @property
+    def whole_axes(self) -> tuple[AxisId, ...]:
+        """Axes along which it can not run on a part of the tensor."""
+        return self.op.whole_axes
+
+    def plan(self, spec: SampleSpec) -> SampleSpec:
+        """The spec of the result, without data.
+
+        Raises:
+            UnknownMemberError: if the tensor is not there.
+            AxesError, OperationError: if the operation does not fit the tensor.
+        """
+        if self.member not in spec.members:
+            raise UnknownMemberError(
+                "no such tensor in this sample",
+                tensor=self.member,
+                step=self.op.name,
+                expected=f"one of {', '.join(spec.members)}",
+            )
+        return SampleSpec({**spec.members, self.member: self.op.plan(spec.members[self.member])})
+
+    def __call__(self, sample: Sample) -> Sample:
+        """The sample with the operation's result in place of the tensor.
+
+        Raises:
+            NotFittedError: if its statistics are not bound.
+        """
+        if self.values is None:
+            raise NotFittedError(
+                "this transform needs statistics",
+                tensor=self.member,
+                step=self.op.name,
+                expected=", ".join(str(m.name) for m in self.measures),
+                remedy="bind them with fit(chain, sample)",
+            )
+        tensor = get_member(sample, self.member)
+        return with_member(sample, self.member, self.op.apply(tensor, *self.values))
+
+
+def bind(transform: Transform, sample: Sample, unprocessed: Sample) -> Transform:
+    """Give a transform its statistics: those known to the sample, else measured ones.
+
+    Args:
+        sample: the sample as it reaches this transform.
+        unprocessed: the sample that went into the pipeline, which reference tensors mean.
+    """
+    if transform.values is not None:
+        return transform
+    source = unprocessed if transform.op.reference is not None else sample
+    values = [
+        sample.stat[m] if m in sample.stat else measure(get_member(source, m.member), m)
+        for m in transform.measures
+    ]
+    return attrs.evolve(transform, values=values)
+
+
+def cut(transform: Transform, regions: Mapping[MemberId, Region]) -> Transform:
+    """The same transform for one block: statistics that keep an axis are cut with it.
+
+    Where a block is padded, its last statistics are continued as its pixels are.
+    """
+    if not transform.values:
+        return transform
+    values = [
+        _cut_value(value, regions.get(m.member, {}))
+        for value, m in zip(transform.values, transform.measures, strict=True)
+    ]
+    return attrs.evolve(transform, values=values)
+
+
+def _cut_value(value: Tensor, region: Mapping[AxisId, AxisBlock]) -> Tensor:
+    mine = {axis: block for axis, block in region.items() if axis in value.axes}
+    part = slice_axes(value, {a: (b.outer_start, b.outer_stop) for a, b in mine.items()})
+    return pad(part, {a: (0, b.padding) for a, b in mine.items()}, mode="edge")

@@ -1,0 +1,259 @@
+"""Everything that opens a model package, which is input from a stranger.
+
+What holds here: what looks like a path is answered at once, without a request; a file is used only
+when its sha256 is the one that the description gives; nothing in a package is ever executed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .contract.files import FileRef, test_tensor_refs
+from .contract.read import model_contract
+from .errors import (
+    BioimageioFnError,
+    DescriptionError,
+    FileReadError,
+    HashMismatchError,
+    MissingFileError,
+)
+from .files import existing_path, looks_like_path, sha256_of, written_whole
+from .sample import Sample
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from bioimageio.spec import InvalidDescr, ResourceDescr
+    from bioimageio.spec.model import AnyModelDescr
+
+__all__ = [
+    "as_model",
+    "demo_image",
+    "demo_model",
+    "load_description",
+    "load_model",
+    "load_model_description",
+    "load_resource",
+    "local_file",
+    "test_inputs",
+    "test_outputs",
+]
+
+Source = Any
+"""Path, URL, id of the BioImage.IO collection, open zip archive, or a description."""
+
+
+def demo_model() -> Path:
+    """Folder of the model that comes with this package: nuclei in fluorescence images, 2D."""
+    return Path(__file__).parent / "demo" / "model"
+
+
+def demo_image() -> Path:
+    """The image that comes with this package: drawn nuclei, 300 x 417 pixels, uint16."""
+    return Path(__file__).parent / "demo" / "image.tif"
+
+
+def load_description(source: Source, /, **options: Any) -> ResourceDescr | InvalidDescr:
+    """Load a resource description with `bioimageio.spec`.
+
+    Args:
+        source: folder, `bioimageio.yaml`, zip archive, URL, or id of the BioImage.IO collection.
+        options: as of `bioimageio.spec.load_description` (`format_version`, `perform_io_checks`,
+            `known_files`, `sha256`, `progressbar`).
+
+    Returns:
+        The description; `InvalidDescr` if it does not validate.
+
+    Raises:
+        MissingFileError: if it looks like a path and nothing is there, or is no known id.
+        DescriptionError: if there is no description in it that could be read.
+
+    Example:
+        >>> load_description(demo_model()).type
+        'model'
+    """
+    if isinstance(source, (str, os.PathLike)):
+        source = _located(source)
+
+    import bioimageio.spec
+
+    try:
+        description: ResourceDescr | InvalidDescr = bioimageio.spec.load_description(
+            source, **options
+        )
+    except Exception as error:
+        raise _unloadable(source, error) from error
+    return description
+
+
+def _located(source: str | os.PathLike[str]) -> str | Path:
+    """The path if the source is one, else the id or URL."""
+    text = os.fspath(source)
+    if not isinstance(source, str) or looks_like_path(text) or Path(text).exists():
+        return existing_path(text)
+    return text
+
+
+def _unloadable(source: object, error: Exception) -> BioimageioFnError:
+    reason = " ".join(str(error).split())[:300]
+    if isinstance(source, str) and "://" not in source:
+        return MissingFileError(
+            f"no such file or model id: {source}", got=f"{type(error).__name__}: {reason}"
+        )
+    return DescriptionError(f"can not load a description from {source}", got=reason)
+
+
+def load_model(source: Source, /, **options: Any) -> AnyModelDescr:
+    """Load the description of a model, of format 0.4 or 0.5.
+
+    Args:
+        source, options: as of `load_description`.
+
+    Raises:
+        MissingFileError: if it looks like a path and nothing is there, or is no known id.
+        DescriptionError: if it is invalid, or not that of a model.
+
+    Example:
+        >>> load_model(demo_model()).inputs[0].id
+        'raw'
+    """
+    return as_model(load_description(source, **options))
+
+
+def as_model(description: Any) -> AnyModelDescr:
+    """The description, if it is a valid one of a model.
+
+    Raises:
+        DescriptionError: if it is not; with the first reasons.
+    """
+    import bioimageio.spec
+
+    if isinstance(description, bioimageio.spec.InvalidDescr):
+        errors = [
+            f"{'.'.join(map(str, entry.loc))}: {entry.msg}"
+            for detail in description.validation_summary.details
+            for entry in detail.errors
+        ]
+        raise DescriptionError(
+            "the description is invalid",
+            got=" | ".join(" ".join(e.split()) for e in errors[:3]) or None,
+            remedy="see `load_description(source).validation_summary.display()`",
+        )
+    if getattr(description, "type", None) != "model":
+        raise DescriptionError(
+            "not the description of a model",
+            expected="a model",
+            got=getattr(description, "type", type(description).__name__),
+        )
+    model: AnyModelDescr = description
+    return model
+
+
+load_resource = load_description
+load_model_description = load_model
+
+
+def local_file(ref: FileRef) -> Path:
+    """A file of a package as a file on disk, checked against its sha256.
+
+    Files on disk stay where they are; those in archives or on the net are copied to the cache
+    (`settings.cache_path`), named by their content.
+
+    Raises:
+        MissingFileError: if there is no such file.
+        HashMismatchError: if it is not the file that the description names.
+    """
+    if isinstance(ref.source, (str, Path)) and Path(ref.source).is_file():
+        path = Path(ref.source).absolute()
+        check_sha256(ref, sha256_of(path))
+        return path
+    content = _bytes_of(ref)
+    import bioimageio.spec
+
+    digest = hashlib.sha256(content).hexdigest()
+    check_sha256(ref, digest)
+    path = Path(bioimageio.spec.settings.cache_path) / "bioimageio_fn" / digest / ref.name
+    if not path.exists():
+        with written_whole(path) as temporary:
+            temporary.write_bytes(content)
+    return path
+
+
+def check_sha256(ref: FileRef, digest: str) -> None:
+    """Refuse a file whose content is not what the description says."""
+    if ref.sha256 is not None and ref.sha256 != digest:
+        raise HashMismatchError(
+            f"{ref.name} is not the file that the description names",
+            expected=f"sha256 {ref.sha256}",
+            got=f"sha256 {digest}",
+            remedy="fetch the package again, or correct the description",
+        )
+
+
+def _bytes_of(ref: FileRef) -> bytes:
+    from bioimageio.spec.utils import get_reader
+
+    try:
+        return get_reader(ref.source).read()
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise MissingFileError(
+            f"the package has no file {ref.name}", got=f"{type(error).__name__}: {reason}"
+        ) from error
+
+
+def test_inputs(model: Source) -> Sample:
+    """The test inputs of a model as a sample; optional inputs without one are left out.
+
+    Args:
+        model: a source or a model description.
+
+    Raises:
+        MissingFileError, FileReadError, HashMismatchError: if one can not be read.
+
+    Example:
+        >>> list(test_inputs(demo_model()).members)
+        ['raw']
+    """
+    return _test_sample(model, "inputs")
+
+
+def test_outputs(model: Source) -> Sample:
+    """The test outputs of a model as a sample; see `test_inputs`."""
+    return _test_sample(model, "outputs")
+
+
+def _test_sample(model: Source, kind: Literal["inputs", "outputs"]) -> Sample:
+    description = described(model)
+    contract = model_contract(description)
+    tensors = contract.inputs if kind == "inputs" else contract.outputs
+    refs = test_tensor_refs(description, kind)
+    members = {
+        tensor.id: Tensor(_load_npy(ref), tensor.axis_ids)
+        for tensor in tensors
+        if (ref := refs[tensor.id]) is not None
+    }
+    return Sample(members, id="test")
+
+
+def _load_npy(ref: FileRef) -> np.ndarray[Any, Any]:
+    path = local_file(ref)
+    try:
+        array: np.ndarray[Any, Any] = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise FileReadError(f"can not read {ref.name} as a NumPy array: {error}") from error
+    return array
+
+
+def described(model: Source) -> AnyModelDescr:
+    """The description of a model from its source, or itself.
+
+    Files are not checked here but when they are used, so that a large package opens fast.
+    """
+    if isinstance(model, (str, os.PathLike)) or not hasattr(model, "validation_summary"):
+        return load_model(model, perform_io_checks=False)
+    return as_model(model)

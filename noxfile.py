@@ -1,0 +1,62 @@
+"""Everything that is done with this repository: `nox -s NAME` makes what it needs and runs it."""
+
+import nox
+
+# uv does not look where pip finds the CPU build of PyTorch
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "imports", "tests"]
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install with the versions that the constraints file pins."""
+    session.install("--constraint", "constraints.txt", *requirements)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the demo model on the demo image and show what comes out."""
+    install(session, ".[onnx]")
+    session.run("python", "scripts/demo.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, and every example of the documentation."""
+    install(session, "--editable", ".[test]")
+    session.run("pytest", "--numprocesses=auto", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format and rules."""
+    session.install("ruff==0.17.6")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    install(session, "--editable", ".[cli]", "mypy==1.20.*")
+    session.run("mypy")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The one-way order of the rooms."""
+    install(session, "--editable", ".", "import-linter==2.*")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages, into `site/`."""
+    install(session, "--editable", ".[docs]")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Times of start-up; printed, never asserted."""
+    install(session, ".[cli,onnx]")
+    session.run("python", "benchmarks/startup.py", *session.posargs)
