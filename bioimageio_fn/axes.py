@@ -7,7 +7,7 @@ are the same id (`AxisId("b") == "batch"`); a tuple of axes has no id twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import attrs
 
@@ -46,10 +46,11 @@ class AxisId(str):
 
     __slots__ = ()
 
-    def __new__(cls, axis: str) -> AxisId:
-        if isinstance(axis, AxisId):
+    def __new__(cls, axis: str) -> Self:
+        """Bring a letter or an id into its one form."""
+        if isinstance(axis, cls):
             return axis
-        if not isinstance(axis, str) or not axis.isidentifier():  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(axis, str) or not axis.isidentifier():
             raise AxesError(
                 "not an axis id",
                 expected="a letter of 'bcitzyx' or a word such as 'channel'",

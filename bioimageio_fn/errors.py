@@ -2,9 +2,10 @@
 
 What holds here:
 
-- every error says what is wrong, where (tensor, axis, step), what was expected, what came, and what to do;
-- the same facts are attributes, for programs (`error.tensor`, `error.axis`, `error.expected`, ...);
-- every error is also the builtin that a caller would catch (`ValueError`, `FileNotFoundError`, ...);
+- every error says what is wrong, where (tensor, axis, step), what was expected, what came, and
+  what to do;
+- the same facts are attributes, for programs (`error.tensor`, `error.axis`, ...);
+- every error is also the builtin that a caller would catch (`ValueError`, `KeyError`, ...);
 - errors pickle, so that they reach the parent from a worker process unharmed.
 """
 
@@ -52,9 +53,9 @@ class BioimageioFnError(Exception):
 
     Example:
         >>> error = SizeError("wrong number of channels", tensor="raw", axis="channel",
-        ...                   expected=1, got=3, remedy="select one channel")
+        ...                   expected=1, got=3, remedy="select one")
         >>> print(error)
-        wrong number of channels (tensor 'raw', axis 'channel'): expected 1, got 3; select one channel
+        wrong number of channels (tensor 'raw', axis 'channel'): expected 1, got 3; select one
         >>> isinstance(error, ValueError), error.axis
         (True, 'channel')
     """

@@ -7,7 +7,9 @@ when its sha256 is the one that the description gives; nothing in a package is e
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,7 +75,7 @@ def load_description(source: Source, /, **options: Any) -> ResourceDescr | Inval
         DescriptionError: if there is no description in it that could be read.
 
     Example:
-        >>> load_description(demo_model()).type
+        >>> load_description(demo_model(), perform_io_checks=False).type
         'model'
     """
     if isinstance(source, (str, os.PathLike)):
@@ -82,12 +84,50 @@ def load_description(source: Source, /, **options: Any) -> ResourceDescr | Inval
     import bioimageio.spec
 
     try:
+        if isinstance(source, Path):
+            if not zipfile.is_zipfile(source):
+                return _load_local(source, **options)
+            _check_digest(source, options.pop("sha256", None))
+            source = zipfile.ZipFile(source)
         description: ResourceDescr | InvalidDescr = bioimageio.spec.load_description(
             source, **options
         )
+    except BioimageioFnError:
+        raise
     except Exception as error:
         raise _unloadable(source, error) from error
     return description
+
+
+def _load_local(
+    path: Path, *, sha256: str | None = None, format_version: str = "discover", **context: Any
+) -> ResourceDescr | InvalidDescr:
+    """Load from a folder or a file on disk, which `bioimageio.spec` would leave open."""
+    import bioimageio.spec
+    from bioimageio.spec.utils import identify_bioimageio_yaml_file_name, read_yaml
+
+    if path.is_dir():
+        names = [p.name for p in path.iterdir() if p.is_file()]
+        path = path / identify_bioimageio_yaml_file_name(names)
+    path = path.absolute()
+    _check_digest(path, sha256)
+    fields = read_yaml(io.BytesIO(path.read_bytes()))
+    if not isinstance(fields, dict):
+        raise DescriptionError(
+            f"{path} holds no description", expected="named fields", got=type(fields).__name__
+        )
+    return bioimageio.spec.build_description(
+        {str(name): value for name, value in fields.items()},
+        format_version=format_version,
+        context=bioimageio.spec.get_validation_context().replace(
+            root=path.parent, file_name=path.name, original_source_name=str(path), **context
+        ),
+    )
+
+
+def _check_digest(path: Path, sha256: str | None) -> None:
+    if sha256 is not None:
+        check_sha256(FileRef(path, str(sha256)), sha256_of(path))
 
 
 def _located(source: str | os.PathLike[str]) -> str | Path:
@@ -118,7 +158,7 @@ def load_model(source: Source, /, **options: Any) -> AnyModelDescr:
         DescriptionError: if it is invalid, or not that of a model.
 
     Example:
-        >>> load_model(demo_model()).inputs[0].id
+        >>> load_model(demo_model(), perform_io_checks=False).inputs[0].id
         'raw'
     """
     return as_model(load_description(source, **options))

@@ -1,8 +1,8 @@
 """`Pipeline`: a model as a function from sample to sample, and `run`, the one way to run it.
 
-What holds here: a pipeline is data (frozen, comparable, picklable) and remembers nothing; statistics
-are taken of unpadded data, each of the tensor that reaches its step; forward runs once for each
-block.
+What holds here: a pipeline is data (frozen, comparable, picklable) and remembers nothing;
+statistics are taken of unpadded data, each of the tensor that reaches its step; forward runs once
+for each block.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import attrs
 from immutabledict import immutabledict
@@ -23,9 +23,9 @@ from .blocks.split import split
 from .contract.read import model_contract
 from .contract.records import (
     ModelContract,
+    SizeRule,
     TensorContract,
     nearest_valid,
-    SizeRule,
 )
 from .errors import BackendError, BioimageioFnWarning, DeviceError
 from .ops.chain import Chain, apply, block_safe_from, compose, cut_chain, fit, members_of, plan
@@ -78,7 +78,7 @@ class Pipeline:
         """Predict a sample; see `run`."""
         return run(self, inputs)
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -280,7 +280,7 @@ def _forward(pipeline: Pipeline, sample: Sample) -> Sample:
     contract = pipeline.contract
     members = [sample.members.get(t.id) for t in contract.inputs]
     results = pipeline.backend(*(None if m is None else m.data for m in members))
-    if not isinstance(results, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(results, tuple):
         raise BackendError("a backend gives a tuple of arrays", got=type(results).__name__)
     expected = contract.raw_outputs
     if len(results) < len(expected):

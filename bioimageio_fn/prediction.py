@@ -152,7 +152,7 @@ def _pipeline(model: Any, weights_format: str | None, devices: str | None) -> Pi
 
 
 def _read(inputs: Any, contract: ModelContract, sample_id: str, *, named: bool) -> Sample:
-    """The sample of the inputs, with images read; named after the first file unless it has a name."""
+    """The sample of the inputs, with images read; named after the first file if it has no name."""
     if _is_path(inputs):
         stem = Path(inputs).stem
         return as_sample(read_image(inputs), contract, sample_id=sample_id if named else stem)
@@ -192,7 +192,7 @@ def _check_paths(pattern: Path_, contract: ModelContract) -> None:
         )
     for tensor in contract.outputs:
         low, high = tensor.data_range
-        unit = low is not None and high is not None and 0 <= low and high <= 1
+        unit = low is not None and high is not None and low >= 0 and high <= 1
         path = output_path(pattern, sample_id="sample", output_id=tensor.id)
         check_writable(path, tensor.dtype, unit)
 

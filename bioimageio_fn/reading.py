@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .axes import AxisId, MemberId
+from .axes import AxisId
 from .contract.records import (
     AnySize,
     AxisContract,
@@ -160,11 +160,10 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
         >>> import numpy as np
         >>> from bioimageio_fn.axes import axis_type
         >>> from bioimageio_fn.contract.records import AxisContract, ParameterizedSize
-        >>> axes = [("batch", AnySize()), ("channel", FixedSize(1)),
-        ...         ("y", ParameterizedSize(16, 16)), ("x", ParameterizedSize(16, 16))]
-        >>> contract = TensorContract(
-        ...     MemberId("raw"),
-        ...     tuple(AxisContract(AxisId(a), axis_type(a), size) for a, size in axes), "float32")
+        >>> sizes = [("batch", AnySize()), ("channel", FixedSize(1)),
+        ...          ("y", ParameterizedSize(16, 16)), ("x", ParameterizedSize(16, 16))]
+        >>> axes = tuple(AxisContract(axis, axis_type(axis), size) for axis, size in sizes)
+        >>> contract = TensorContract("raw", axes, "float32")
         >>> read_array(np.zeros((30, 40, 1)), contract)
         Tensor(batch=1, channel=1, y=30, x=40, dtype=float64)
     """

@@ -73,9 +73,12 @@ class Sample:
     @members.validator
     def _are_tensors(self, _: object, members: Mapping[MemberId, Tensor]) -> None:
         for name, tensor in members.items():
-            if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(
-                    f"member '{name}' of a sample: expected a Tensor, got {type(tensor)}"
+            if not isinstance(tensor, Tensor):
+                raise ArrayError(
+                    "a member of a sample is a Tensor",
+                    tensor=name,
+                    got=type(tensor).__name__,
+                    remedy="name its axes: Tensor(array, 'yx')",
                 )
 
     def __getitem__(self, member: str) -> Tensor:

@@ -90,7 +90,7 @@ class OnnxBackend:
 
 def _ordered(ids: Sequence[str], ports: Sequence[Port]) -> tuple[Port, ...]:
     """The ports in the order of the ids; without ids in that of the graph."""
-    return tuple(ports[i] for i in bind_order(ids, ports)) if ids else tuple(ports)
+    return tuple(ports[i] for i in bind_order(ids or [port.name for port in ports], ports))
 
 
 def _port(node: Any) -> Port:

@@ -7,6 +7,7 @@ never on memory of the caller, which a network could write to.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +78,31 @@ class TorchscriptBackend:
         close_session(self)
 
     def _open(self) -> tuple[Any, Signature, tuple[int, ...]]:
-        import torch
 
         path = existing_path(self.source)
         if self.sha256 is not None and (digest := sha256_of(path)) != self.sha256:
             raise HashMismatchError(f"{path.name} was changed", expected=self.sha256, got=digest)
         _check_device(self.device)
-        try:
-            module = torch.jit.load(str(path), map_location=self.device).eval()  # type: ignore[no-untyped-call]
-        except Exception as error:
-            raise BackendError(f"torch can not open {path.name}: {error}") from error
+        module = _loaded(path, self.device)
         names = [i.debugName() for i in module.graph.inputs()][1:]
         ports = [Port(name.partition(".")[0]) for name in names]
-        order = bind_order(self.input_ids, ports)
+        order = bind_order(self.input_ids or [port.name for port in ports], ports)
         signature = Signature(
             tuple(ports[i] for i in order), tuple(Port(name) for name in self.output_ids)
         )
         return module, signature, order
+
+
+def _loaded(path: Path, device: str) -> Any:
+    import torch
+
+    with warnings.catch_warnings():
+        # the models are published in this format; there is no other way to read them
+        warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
+        try:
+            return torch.jit.load(str(path), map_location=device).eval()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            raise BackendError(f"torch can not open {path.name}: {error}") from error
 
 
 def _check_device(device: str) -> None:

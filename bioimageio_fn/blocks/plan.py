@@ -131,7 +131,7 @@ def plan_blocks(
 
     Example:
         >>> import bioimageio_fn as fn
-        >>> contract = fn.model_contract(fn.load_model(fn.demo_model()))
+        >>> contract = fn.model_contract(fn.load_model(fn.demo_model(), perform_io_checks=False))
         >>> shapes = {"raw": {"batch": 1, "channel": 1, "y": 300, "x": 417}}
         >>> plan_blocks(contract, shapes).count
         1
@@ -143,7 +143,7 @@ def plan_blocks(
     axes: list[PlannedAxis] = []
     for name, group in groups.items():
         rule = _rule(contract, group, signature or {})
-        grid = _grid(contract, group, rule, wanted.get(name), list(followers[name].values()))
+        grid = _grid(group, rule, wanted.get(name), list(followers[name].values()))
         axes.append(_planned(name, grid, followers[name]))
     sizes: dict[str, dict[AxisId, int | None]] = {
         m: {AxisId(a): s for a, s in of.items()} for m, of in shapes.items()
@@ -236,10 +236,9 @@ def _rule(
     if group.axes[0][1].type == "batch":
         outputs = [a.size for t in contract.outputs for a in t.axes if a.type == "batch"]
         rules += [size for size in outputs if isinstance(size, FixedSize)]
-    narrow = next((r for r in rules if isinstance(r, FixedSize)), None) or next(
+    return next((r for r in rules if isinstance(r, FixedSize)), None) or next(
         (r for r in rules if isinstance(r, ParameterizedSize)), rules[0]
     )
-    return narrow
 
 
 def _followers(
@@ -266,7 +265,6 @@ def _followers(
 
 
 def _grid(
-    contract: ModelContract,
     group: _Group,
     rule: SizeRule,
     requested: int | None,
@@ -286,7 +284,7 @@ def _grid(
         block = rule.size if isinstance(rule, FixedSize) else group.size
     else:
         block = whole if requested is None else min(requested, whole)
-    if group.size > block and not _may_split(contract, axis, followers):
+    if group.size > block and not _may_split(axis, followers):
         raise SizeError(
             "this axis is longer than the model takes, and can not be cut",
             tensor=member,
@@ -313,7 +311,7 @@ def _step(rule: SizeRule, axis: AxisContract) -> int:
     return math.gcd(declared.size, ASSUMED_STEP) if isinstance(declared, FixedSize) else 1
 
 
-def _may_split(contract: ModelContract, axis: AxisContract, followers: Sequence[Follower]) -> bool:
+def _may_split(axis: AxisContract, followers: Sequence[Follower]) -> bool:
     if axis.type == "channel":
         return False
     return axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers)

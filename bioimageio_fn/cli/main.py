@@ -76,16 +76,20 @@ def _predict(
     for image in images:
         existing_path(image)
     pattern = _pattern(output, images)
+    if any(Path(pattern) == Path(image) for image in images):
+        raise click.UsageError(f"this would overwrite the image {pattern}")
 
     from ..pipeline import create_prediction_pipeline
-    from ..prediction import output_path, predict_many
+    from ..prediction import output_path
     from ..prediction import predict as predict_one
 
     with create_prediction_pipeline(
         model, weights_format=weights_format, devices=device
     ) as pipeline:
         for image in images:
-            with click.progressbar(length=1, label=Path(image).name, file=sys.stderr) as bar:
+            with click.progressbar(
+                length=1, label=Path(image).name, file=sys.stderr, hidden=not sys.stderr.isatty()
+            ) as bar:
 
                 def on_progress(done: int, total: int) -> None:
                     bar.length = total

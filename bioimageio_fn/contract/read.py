@@ -49,7 +49,7 @@ def model_contract(description: ResourceDescr | InvalidDescr) -> ModelContract:
 
     Example:
         >>> import bioimageio_fn as fn
-        >>> contract = fn.model_contract(fn.load_model(fn.demo_model()))
+        >>> contract = fn.model_contract(fn.load_model(fn.demo_model(), perform_io_checks=False))
         >>> [axis.id for axis in contract.inputs[0].axes]
         ['batch', 'channel', 'y', 'x']
     """
@@ -241,6 +241,7 @@ def _tensor_0_4(
                 # 0.4 writes 1 for the batch, which "can always be increased"
                 size=AnySize() if axis == "batch" else size,
                 halo=width,
+                concatenable=axis == "batch",
             )
             for axis, size, width in zip(axes, sizes, halo, strict=True)
         ),

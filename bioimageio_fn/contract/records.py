@@ -74,8 +74,8 @@ class ReferencedSize:
         offset: pixels more (or fewer) in all, half of them at each end.
     """
 
-    tensor: MemberId
-    axis: AxisId
+    tensor: MemberId = attrs.field(converter=MemberId)
+    axis: AxisId = attrs.field(converter=AxisId)
     scale: Fraction = Fraction(1)
     offset: Fraction = Fraction(0)
 
@@ -158,7 +158,7 @@ class AxisContract:
         channel_names: of a channel axis.
     """
 
-    id: AxisId
+    id: AxisId = attrs.field(converter=AxisId)
     type: AxisType
     size: SizeRule
     halo: int = 0
@@ -182,7 +182,7 @@ class TensorContract:
         optional: of an input: whether it may be absent.
     """
 
-    id: MemberId
+    id: MemberId = attrs.field(converter=MemberId)
     axes: tuple[AxisContract, ...]
     dtype: str | None
     operations: tuple[Operation, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..axes import AxisId
-from ..errors import BioimageioFnError, FileReadError, FileWriteError
+from ..errors import FileReadError, FileWriteError
 from ..files import existing_path, written_whole
 from ..tensor import Tensor, drop_axes
 
@@ -50,9 +50,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
             got=suffix,
         )
     try:
-        return _read(file, suffix)
-    except BioimageioFnError:
-        raise
+        array = _read(file, suffix)
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FileReadError(
@@ -60,6 +58,9 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
             got=reason,
             remedy="is it damaged, or of another format than its name says?",
         ) from error
+    if array.size == 0:
+        raise FileReadError(f"there are no pixels in {file}", got=f"shape {array.shape}")
+    return array
 
 
 def _read(file: Path, suffix: str) -> np.ndarray[Any, Any]:
@@ -69,7 +70,7 @@ def _read(file: Path, suffix: str) -> np.ndarray[Any, Any]:
     if suffix == ".png":
         from imageio.v3 import imread
 
-        return np.asarray(imread(file, extension=".png"))
+        return np.asarray(imread(file.read_bytes(), extension=".png"))
     from tifffile import imread as tiff_imread
 
     return np.asarray(tiff_imread(file))

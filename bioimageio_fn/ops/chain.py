@@ -103,11 +103,9 @@ def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = N
     last = max((i for i, step in enumerate(steps) if not is_bound(step)), default=-1)
     bound: list[Step] = []
     for number, step in enumerate(steps):
-        if isinstance(step, Transform):
-            step = bind(step, sample, unprocessed)
-        bound.append(step)
+        bound.append(bind(step, sample, unprocessed) if isinstance(step, Transform) else step)
         if number < last:
-            sample = _run(step, sample, number)
+            sample = _run(bound[-1], sample, number)
     return tuple(bound)
 
 

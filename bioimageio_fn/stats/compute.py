@@ -138,12 +138,11 @@ def _std(tensor: Tensor, kept: Sequence[AxisId], wanted: Measure) -> FloatArray:
 
 
 def _quantile(tensor: Tensor, kept: Sequence[AxisId], wanted: Measure) -> FloatArray:
-    assert wanted.q is not None
     last = [a for a in tensor.axes if a not in kept]
     array = to_numpy(as_array(transpose(tensor, [*kept, *last]).data))
     shape = array.shape[: len(kept)]
     values = [
-        _quantile_of(array[index].reshape(-1), wanted.q, wanted.method == "linear")
+        _quantile_of(array[index].reshape(-1), wanted.q or 0.0, wanted.method == "linear")
         for index in np.ndindex(shape)
     ]
     return np.array(values, np.float64).reshape(shape)
