@@ -1,0 +1,245 @@
+"""ONNX and TorchScript: real networks, made here, against what they compute by hand."""
+
+import pickle
+import threading
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+import bioimageio_fn as fn
+from bioimageio_fn.backends import choose
+from bioimageio_fn.backends.onnx import OnnxBackend
+from bioimageio_fn.backends.torchscript import TorchscriptBackend
+from bioimageio_fn.errors import (
+    BackendError,
+    DeviceError,
+    HashMismatchError,
+    MissingDependencyError,
+    MissingFileError,
+    WeightsFormatError,
+)
+
+QUIET = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
+
+@pytest.fixture
+def onnx_file(tmp_path):
+    """A graph with inputs (b, a) and outputs (difference = a - b, a_plus = a + 1)."""
+    shape = [1, "n"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sub", ["a", "b"], ["difference"]),
+            helper.make_node("Add", ["a", "one"], ["a_plus"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("b", "a")],
+        [
+            helper.make_tensor_value_info(n, TensorProto.FLOAT, shape)
+            for n in ("difference", "a_plus")
+        ],
+        [helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+@pytest.fixture
+def torch_file(tmp_path):
+    """A module forward(b, a) -> (a - b, a + 1)."""
+
+    class Net(torch.nn.Module):
+        def forward(self, b: torch.Tensor, a: torch.Tensor):
+            return a - b, a + 1
+
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Net()).save(str(tmp_path / "m.pt"))
+    return tmp_path / "m.pt"
+
+
+@pytest.fixture(params=["onnx", "torchscript"])
+def make(request, onnx_file, torch_file):
+    kind, file = {
+        "onnx": (OnnxBackend, onnx_file),
+        "torchscript": (TorchscriptBackend, torch_file),
+    }[request.param]
+    return lambda **options: kind(options.pop("source", file), **options)
+
+
+A, B = np.array([[5, 7]], "float32"), np.array([[1, 2]], "float32")
+
+
+def test_inputs_are_bound_by_name_whatever_their_order(make):
+    backend = make(input_ids=["a", "b"], output_ids=["difference", "a_plus"])
+
+    difference, plus = backend(A, B)
+
+    assert difference.tolist() == [[4, 5]]
+    assert plus.tolist() == [[6, 8]]
+
+
+def test_inputs_of_other_names_are_bound_by_order(make):
+    backend = make(input_ids=["first", "second"], output_ids=["d", "p"])
+
+    assert backend(A, B)[0].tolist() == [[-4, -5]]
+
+
+def test_onnx_outputs_are_bound_by_name_too(onnx_file):
+    backend = OnnxBackend(onnx_file, input_ids=["a", "b"], output_ids=["a_plus", "difference"])
+
+    assert [o.tolist() for o in backend(A, B)] == [[[6, 8]], [[4, 5]]]
+
+
+def test_the_signature_of_onnx_says_names_sizes_and_types(onnx_file):
+    (a, b) = OnnxBackend(onnx_file, input_ids=["a", "b"]).signature.inputs
+
+    assert (a.name, a.shape, a.dtype) == ("a", (1, None), "float32")
+    assert b.name == "b"
+
+
+def test_the_signature_of_a_published_model_is_fixed(real_model):
+    backend = fn.load_backend(real_model, weights_format="onnx")
+
+    (port,) = backend.signature.inputs
+
+    assert (port.name, port.shape) == ("input.1", (1, 1, 512, 512))
+    assert backend.signature.outputs[0].name == "82"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [A[:, ::-1], np.asfortranarray(A), A.astype(">f4"), A.astype("float64"), torch.tensor(A)],
+    ids=["negative strides", "Fortran", "big-endian", "float64", "torch"],
+)
+def test_awkward_arrays_are_taken(make, array):
+    backend = make(input_ids=["a", "b"])
+
+    difference = backend(array, np.zeros((1, 2), "float32"))[0]
+
+    np.testing.assert_array_equal(difference, np.asarray(array))
+
+
+def test_a_network_that_writes_to_its_input_does_not_reach_the_caller(tmp_path):
+    class InPlace(torch.nn.Module):
+        def forward(self, x: torch.Tensor):
+            return x.add_(1)
+
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(InPlace()).save(str(tmp_path / "m.pt"))
+    array = np.zeros(3, "float32")
+    array.flags.writeable = False
+
+    (result,) = TorchscriptBackend(tmp_path / "m.pt")(array)
+
+    assert result.tolist() == [1, 1, 1]
+    assert array.tolist() == [0, 0, 0]
+
+
+def test_a_recipe_is_a_value_that_pickles(make):
+    backend = make(input_ids=["a", "b"])
+    backend(A, B)
+
+    again = pickle.loads(pickle.dumps(backend))
+
+    assert again == backend
+    assert hash(again) == hash(backend)
+    assert again(A, B)[0].tolist() == [[4, 5]]
+
+
+def test_closing_twice_and_using_it_again_is_no_surprise(make):
+    backend = make(input_ids=["a", "b"])
+    backend(A, B)
+
+    backend.close()
+    backend.close()
+
+    assert backend(A, B)[0].tolist() == [[4, 5]]
+
+
+def test_threads_that_start_together_open_it_once_and_agree(make):
+    backend = make(input_ids=["a", "b"])
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(backend(A, B)[0].tolist())) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert results == [[[4, 5]]] * 8
+
+
+def test_another_file_than_the_one_hashed_is_refused(make):
+    with pytest.raises(HashMismatchError, match="was changed"):
+        make(sha256="0" * 64)(A, B)
+
+
+def test_a_missing_file_is_named(make, tmp_path):
+    with pytest.raises(MissingFileError, match="gone"):
+        make(source=tmp_path / "gone")(A, B)
+
+
+def test_a_broken_file_is_an_error_of_ours(make, tmp_path):
+    (tmp_path / "broken").write_bytes(b"nothing")
+
+    with pytest.raises(BackendError, match="can not open broken"):
+        make(source=tmp_path / "broken")(A, B)
+
+
+def test_a_network_that_refuses_its_input_is_an_error_of_ours(make):
+    with pytest.raises(BackendError, match="can not run m"):
+        make(input_ids=["a", "b"])(A, np.zeros((3, 5, 7), "float32"))
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "tpu", "mps"])
+def test_a_device_that_is_not_there_is_named_with_those_that_are(make, device):
+    with pytest.raises(DeviceError, match=f"expected cpu.*got {device}"):
+        make(device=device)(A, B)
+
+
+def test_cuda_is_mapped_to_its_provider_and_number(monkeypatch):
+    from bioimageio_fn.backends.onnx import _providers
+
+    monkeypatch.setattr(
+        onnxruntime,
+        "get_available_providers",
+        lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
+
+    assert _providers("cuda:2")[0] == ("CUDAExecutionProvider", {"device_id": 2})
+    assert _providers("cpu") == ["CPUExecutionProvider"]
+
+
+def test_the_first_format_that_can_be_run_is_taken(monkeypatch):
+    assert isinstance(fn.load_backend(fn.demo_model()), OnnxBackend)
+
+    monkeypatch.setattr(choose, "find_spec", lambda name: None if name == "onnxruntime" else 1)
+
+    assert isinstance(fn.load_backend(fn.demo_model()), TorchscriptBackend)
+
+
+def test_a_missing_framework_names_the_extra(monkeypatch):
+    monkeypatch.setattr(choose, "find_spec", lambda _: None)
+
+    with pytest.raises(MissingDependencyError, match=r"pip install 'bioimageio_fn\[onnx\]'"):
+        fn.load_backend(fn.demo_model(), weights_format="onnx")
+    with pytest.raises(MissingDependencyError, match=r"\[onnx\].*\[torch\]") as caught:
+        fn.load_backend(fn.demo_model())
+    assert isinstance(caught.value, ImportError)
+
+
+@pytest.mark.parametrize("wanted", ["keras_v3", "pytorch_state_dict", "nonsense"])
+def test_a_format_that_the_model_does_not_have_is_refused_with_those_it_has(wanted):
+    with pytest.raises(WeightsFormatError, match=f"one of onnx, torchscript, got {wanted}"):
+        fn.load_backend(fn.demo_model(), weights_format=wanted)

@@ -1,0 +1,143 @@
+"""The command line: exit codes, one-line errors, and files where they are said to be."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import bioimageio_fn as fn
+from bioimageio_fn.cli.main import cli
+from bioimageio_fn.io.images import read_image
+
+DEMO = [str(fn.demo_model()), str(fn.demo_image())]
+
+
+def invoke(*args):
+    return CliRunner().invoke(cli, [str(a) for a in args])
+
+
+def test_version_and_help():
+    assert invoke("--version").output == f"bioimageio-fn, version {fn.__version__}\n"
+    assert "Run BioImage.IO models" in invoke("--help").output
+    assert "-o" in invoke("predict", "--help").output
+
+
+@pytest.mark.parametrize("weights_format", ["onnx", "torchscript"])
+def test_predict_writes_what_python_gives(demo, tmp_path, weights_format):
+    out = tmp_path / "p.npy"
+
+    done = invoke("predict", *DEMO, "-o", out, "--weights-format", weights_format)
+
+    assert (done.exit_code, done.stdout) == (0, f"{out}\n")
+    expected = np.asarray(demo(read_image(fn.demo_image())))
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+
+
+def test_a_folder_gets_one_file_for_each_image_and_output(tmp_path):
+    np.save(tmp_path / "b.npy", np.ones((64, 64)))
+    out = tmp_path / "out"
+
+    done = invoke("predict", *DEMO, tmp_path / "b.npy", "-o", out)
+
+    assert done.exit_code == 0, done.output
+    assert {p.name for p in out.iterdir()} == {"image_probability.tif", "b_probability.tif"}
+
+
+def test_a_pattern_names_the_files(tmp_path):
+    done = invoke("predict", *DEMO, "-o", tmp_path / "{sample_id}.{output_id}.png")
+
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "image.probability.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["nowhere/model.zip", DEMO[1], "-o", "x.tif"],
+            "no such file or folder: nowhere/model.zip",
+        ),
+        ([DEMO[0], "gone.tif", "-o", "x.tif"], "no such file or folder: gone.tif"),
+        ([*DEMO, "-o", "x.jpg"], "ends in .tif, .tiff, .png, .npy"),
+        ([*DEMO, "-o", "x.tif", "--weights-format", "keras_v3"], "no weights of this format"),
+        ([*DEMO, "-o", "x.tif", "--device", "cuda:99"], "does not have this device"),
+    ],
+    ids=["model", "image", "suffix", "weights", "device"],
+)
+def test_a_failure_is_one_line_and_exit_code_1(tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+
+    done = invoke("predict", *args)
+
+    lines = done.stderr.strip().splitlines()
+    assert done.exit_code == 1
+    assert lines[-1].startswith("error: ")
+    assert message in lines[-1]
+    assert "Traceback" not in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        [DEMO[0]],
+        DEMO,
+        [*DEMO, "-o", "x.tif", "--nonsense"],
+        [*DEMO, DEMO[1], "-o", "x.tif"],
+        [*DEMO, DEMO[1], "-o", "folder"],
+    ],
+    ids=["nothing", "no image", "no output", "option", "many into one", "same names"],
+)
+def test_wrong_use_is_exit_code_2(tmp_path, monkeypatch, args):
+    monkeypatch.chdir(tmp_path)
+
+    done = invoke("predict", *args)
+
+    assert done.exit_code == 2
+    assert "Usage:" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_where_an_error_came_from():
+    done = invoke("predict", DEMO[0], "gone.tif", "-o", "x.tif", "--debug")
+
+    assert done.exit_code == 1
+    assert isinstance(done.exception, FileNotFoundError)
+
+
+def test_an_image_that_would_be_overwritten_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((64, 64)))
+
+    done = invoke("predict", DEMO[0], tmp_path / "a.npy", "-o", tmp_path / "a.npy")
+
+    assert done.exit_code == 2
+    assert "overwrite" in done.stderr
+    assert np.load(tmp_path / "a.npy").shape == (64, 64)
+
+
+def test_the_installed_command_runs(tmp_path):
+    out = tmp_path / "p.png"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "bioimageio_fn", "predict", *DEMO, "-o", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, f"{out}\n"), done.stderr
+    assert done.stderr == ""
+    assert read_image(out).shape == (300, 417)
+
+
+def test_a_mistyped_model_is_answered_within_a_second_of_starting():
+    start = time.monotonic()
+
+    done = invoke("predict", "./pkg", DEMO[1], "-o", "x.tif")
+
+    assert done.exit_code == 1
+    assert time.monotonic() - start < 1

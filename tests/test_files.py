@@ -1,0 +1,104 @@
+"""Files are whole or not at all, and what looks like a path is taken for one."""
+
+import hashlib
+import os
+import stat
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioimageio_fn.errors import FileReadError, FileWriteError, MissingFileError
+from bioimageio_fn.files import existing_path, looks_like_path, sha256_of, written_whole
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["a/b", "./model", "../x", "~/model", "model.zip", "rdf.yaml", "IMAGE.TIF", ".hidden", "x.npy"],
+)
+def test_separators_suffixes_and_leading_dots_make_a_path(source):
+    assert looks_like_path(source)
+
+
+@pytest.mark.parametrize(
+    "source", ["affable-shark", "https://example.com/a/rdf.yaml", "ftp://x/y.zip", "pkg"]
+)
+def test_ids_and_urls_are_not_paths(source):
+    assert not looks_like_path(source)
+
+
+def test_a_missing_path_is_named_at_once(tmp_path):
+    start = time.monotonic()
+
+    with pytest.raises(MissingFileError, match="no such file or folder.*gone.zip") as caught:
+        existing_path(tmp_path / "gone.zip")
+
+    assert isinstance(caught.value, FileNotFoundError)
+    assert time.monotonic() - start < 1
+
+
+def test_a_missing_folder_is_named_too(tmp_path):
+    with pytest.raises(MissingFileError, match="there is no folder"):
+        existing_path(tmp_path / "nowhere" / "gone.zip")
+
+
+@given(st.binary(max_size=1000))
+def test_sha256_is_that_of_hashlib(content):
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x"
+        path.write_bytes(content)
+
+        assert sha256_of(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_sha256_of_a_folder_is_an_error(tmp_path):
+    with pytest.raises(FileReadError, match="can not read"):
+        sha256_of(tmp_path)
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "out.txt"
+
+    with written_whole(path) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+
+    assert path.read_text(encoding="utf-8") == "half"
+    assert [p.name for p in path.parent.iterdir()] == ["out.txt"]
+
+
+def test_what_stood_there_remains_when_writing_fails(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("old", encoding="utf-8")
+
+    with pytest.raises(RuntimeError, match="crash"), written_whole(path) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise RuntimeError("crash")
+
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_a_place_that_can_not_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+
+    with (
+        pytest.raises(FileWriteError, match="can not write"),
+        written_whole(tmp_path / "file" / "out.txt"),
+    ):
+        pass
+
+
+def test_the_file_has_the_permissions_that_any_new_file_has(tmp_path):
+    (tmp_path / "plain").touch()
+
+    with written_whole(tmp_path / "out") as temporary:
+        temporary.touch()
+
+    mode = stat.S_IMODE(os.stat(tmp_path / "out").st_mode)  # noqa: PTH116
+    assert mode == stat.S_IMODE(os.stat(tmp_path / "plain").st_mode)  # noqa: PTH116
