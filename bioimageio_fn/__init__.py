@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from .ops.chain import apply as apply
     from .ops.chain import compose as compose
     from .ops.chain import fit as fit
-    from .ops.chain import plan as plan
     from .ops.transform import Transform as Transform
     from .package import demo_image as demo_image
     from .package import demo_model as demo_model
@@ -91,7 +90,7 @@ _NAMES = {
         "settings",
         "validate_format",
     ),
-    "ops.chain": ("apply", "compose", "fit", "plan"),
+    "ops.chain": ("apply", "compose", "fit"),
     "ops.transform": ("Transform",),
     "package": (
         "demo_image",

@@ -28,7 +28,8 @@ from .contract.records import (
     nearest_valid,
 )
 from .errors import BackendError, BioimageioFnWarning, DeviceError
-from .ops.chain import Chain, apply, block_safe_from, compose, cut_chain, fit, members_of, plan
+from .ops.chain import Chain, apply, block_safe_from, compose, cut_chain, fit, members_of
+from .ops.chain import plan as plan_chain
 from .ops.transform import Transform, bind
 from .package import described
 from .reading import as_sample
@@ -153,7 +154,7 @@ def _check(chain: Chain, tensors: tuple[TensorContract, ...]) -> None:
         t.id: TensorSpec(t.axis_ids, [_least(axis.size) for axis in t.axes], t.dtype or "float32")
         for t in tensors
     }
-    plan(chain, SampleSpec(members))
+    plan_chain(chain, SampleSpec(members))
 
 
 def _least(rule: SizeRule) -> int:

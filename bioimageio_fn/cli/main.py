@@ -8,6 +8,9 @@ command needs it.
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .. import __version__
@@ -21,6 +24,24 @@ except ImportError as error:
     ) from error
 
 __all__ = ["main"]
+
+
+@contextmanager
+def _one_line(*, debug: bool) -> Iterator[None]:
+    """Say errors and warnings in one line each; errors end the program with exit code 1."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: click.echo(f"warning: {message}", err=True)
+        try:
+            yield
+        except (click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if debug:
+                raise
+            known = isinstance(error, BioimageioFnError)
+            text = str(error) if known else f"{type(error).__name__}: {error} (see --debug)"
+            click.echo(f"error: {' '.join(text.split())}", err=True)
+            sys.exit(1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,13 +80,8 @@ def predict(
     Example:
       bioimageio-fn predict model.zip cells.tif -o probability.tif
     """
-    try:
+    with _one_line(debug=debug):
         _predict(model, images, output, weights_format, device)
-    except BioimageioFnError as error:
-        if debug:
-            raise
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
 
 
 def _predict(
@@ -108,9 +124,10 @@ def _predict(
 
 def _pattern(output: str, images: tuple[str, ...]) -> str:
     """The pattern of the output paths: a file for one image, else a folder or pattern for many."""
-    if "{sample_id}" in output or (Path(output).suffix and len(images) == 1):
+    is_file = bool(Path(output).suffix) and not Path(output).is_dir()
+    if "{sample_id}" in output or (is_file and len(images) == 1):
         return output
-    if Path(output).suffix:
+    if is_file:
         raise click.UsageError(
             f"{len(images)} images would be written to the one file {output};"
             " give a folder, or a pattern with {sample_id}"

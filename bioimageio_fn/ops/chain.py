@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from toolz import concat
+
 from ..axes import AxisId, MemberId
 from ..sample import Region, Sample
 from ..spec import SampleSpec
@@ -31,10 +33,7 @@ def compose(*steps: Step | Iterable[Step]) -> Chain:
         >>> compose()
         ()
     """
-    chain: list[Step] = []
-    for step in steps:
-        chain.extend([step] if callable(step) else step)
-    return tuple(chain)
+    return tuple(concat((step,) if callable(step) else step for step in steps))
 
 
 def apply(chain: Iterable[Step], sample: Sample) -> Sample:

@@ -141,3 +141,35 @@ def test_a_mistyped_model_is_answered_within_a_second_of_starting():
 
     assert done.exit_code == 1
     assert time.monotonic() - start < 1
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(tmp_path):
+    np.save(tmp_path / "nan.npy", np.full((64, 64), np.nan, "float32"))
+
+    done = invoke("predict", DEMO[0], tmp_path / "nan.npy", "-o", tmp_path / "out.npy")
+
+    assert done.exit_code == 0
+    lines = done.stderr.splitlines()
+    assert lines
+    assert all(line.startswith("warning: ") for line in lines)
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_too(monkeypatch, tmp_path):
+    def crash(*_args, **_options):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("bioimageio_fn.pipeline.create_prediction_pipeline", crash)
+
+    done = invoke("predict", *DEMO, "-o", tmp_path / "out.npy")
+
+    assert (done.exit_code, done.stderr) == (1, "error: RuntimeError: two lines (see --debug)\n")
+
+
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path):
+    (tmp_path / "out.d").mkdir()
+
+    done = invoke("predict", *DEMO, "-o", tmp_path / "out.d")
+
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out.d" / "image_probability.tif").exists()
