@@ -16,28 +16,22 @@ from immutabledict import immutabledict
 
 from ..axes import AxisId, MemberId
 from ..contract.records import (
-    AnySize,
     AxisContract,
     FixedSize,
     ModelContract,
     Padding,
-    ParameterizedSize,
     ReferencedSize,
     SizeRule,
-    nearest_valid,
 )
 from ..errors import AxesError, BlockError, SizeError
 from ..sample import AxisBlock, BlockMeta
 from .grid import AxisGrid, Follower, align_step, grid_starts, place
+from .sizes import common_valid, fixed_size, start_step
 
 __all__ = ["BlockPlan", "PlannedAxis", "block_metas", "plan_blocks"]
 
 Key: TypeAlias = tuple[MemberId, AxisId]
 Sizes: TypeAlias = Mapping[Any, Mapping[Any, int]]
-
-ASSUMED_STEP = 32
-"""Starts in a model of fixed size lie on multiples of the largest power of two that divides its
-size, up to this: networks halve their input a few times, and say so nowhere."""
 
 
 @attrs.frozen
@@ -139,12 +133,12 @@ def plan_blocks(
     groups = _groups(contract, shapes)
     wanted = _requested(block_shape, groups, "block_shape")
     widths = _requested(halo, groups, "halo")
-    followers = _followers(contract, groups, widths)
+    followers = _followers(contract, groups, widths, shapes)
     axes: list[PlannedAxis] = []
     for name, group in groups.items():
-        rule = _rule(contract, group, signature or {})
-        grid = _grid(group, rule, wanted.get(name), list(followers[name].values()))
-        axes.append(_planned(name, grid, followers[name]))
+        rules = _rules(contract, group, signature or {})
+        grid = _grid(group, rules, wanted.get(name), list(followers[name].values()))
+        axes.append(_planned(name, grid, followers[name], shapes))
     sizes: dict[str, dict[AxisId, int | None]] = {
         m: {AxisId(a): s for a, s in of.items()} for m, of in shapes.items()
     }
@@ -222,10 +216,10 @@ def _requested(
     return result
 
 
-def _rule(
+def _rules(
     contract: ModelContract, group: _Group, signature: Mapping[Any, Sequence[int | None]]
-) -> SizeRule:
-    """The one rule that the sizes of blocks have to keep in a direction."""
+) -> list[SizeRule]:
+    """The rules that the sizes of blocks have to keep in a direction."""
     rules: list[SizeRule] = [axis.size for _, axis in group.axes]
     for member, axis in group.axes:
         fixed = signature.get(member, ())
@@ -236,13 +230,14 @@ def _rule(
     if group.axes[0][1].type == "batch":
         outputs = [a.size for t in contract.outputs for a in t.axes if a.type == "batch"]
         rules += [size for size in outputs if isinstance(size, FixedSize)]
-    return next((r for r in rules if isinstance(r, FixedSize)), None) or next(
-        (r for r in rules if isinstance(r, ParameterizedSize)), rules[0]
-    )
+    return rules
 
 
 def _followers(
-    contract: ModelContract, groups: Mapping[str, _Group], widths: Mapping[str, int]
+    contract: ModelContract,
+    groups: Mapping[str, _Group],
+    widths: Mapping[str, int],
+    shapes: Sizes,
 ) -> dict[str, dict[Key, Follower]]:
     """For each direction, the tensor axes that go along with it."""
     by_key = {key: name for name, group in groups.items() for key in group.keys}
@@ -250,7 +245,8 @@ def _followers(
         name: {key: Follower() for key in group.keys} for name, group in groups.items()
     }
     outputs = {tensor.id for tensor in contract.outputs}
-    for tensor in (*contract.inputs, *contract.outputs):
+    given = [t for t in contract.inputs if t.id in shapes]
+    for tensor in (*given, *contract.outputs):
         for axis in tensor.axes:
             rule = axis.size
             if axis.type == "batch" and tensor.id in outputs and "batch" in followers:
@@ -266,61 +262,70 @@ def _followers(
 
 def _grid(
     group: _Group,
-    rule: SizeRule,
+    rules: Sequence[SizeRule],
     requested: int | None,
     followers: Sequence[Follower],
 ) -> AxisGrid:
-    member, axis = group.axes[0]
-    whole = nearest_valid(rule, group.size)
-    if requested is not None and nearest_valid(rule, requested) != requested:
-        raise BlockError(
-            "the model does not take blocks of this size",
-            tensor=member,
-            axis=axis.id,
-            expected=rule,
-            got=requested,
-        )
-    if whole is None:
-        block = rule.size if isinstance(rule, FixedSize) else group.size
-    else:
-        block = whole if requested is None else min(requested, whole)
-    if group.size > block and not _may_split(axis, followers):
-        raise SizeError(
-            "this axis is longer than the model takes, and can not be cut",
-            tensor=member,
-            axis=axis.id,
-            expected=rule,
-            got=group.size,
-        )
+    axis = group.axes[0][1]
+    block = _block(group, rules, requested)
     if block != group.size and axis.type == "channel":
-        raise SizeError(
-            "wrong number of channels", tensor=member, axis=axis.id, expected=rule, got=group.size
-        )
-    step = align_step(_step(rule, axis), followers)
+        raise _size_error("wrong number of channels", group, rules)
+    if block < group.size:
+        _check_may_split(group, rules, followers)
+    step = align_step(1 if axis.type == "batch" else start_step(rules), followers)
     padded = block + max(0, -(-(group.size - block) // step)) * step
     return AxisGrid(group.size, block, grid_starts(padded, block, step, followers))
 
 
-def _step(rule: SizeRule, axis: AxisContract) -> int:
-    """What the starts of blocks are multiples of."""
-    if axis.type == "batch" or isinstance(rule, AnySize):
-        return 1
-    declared = axis.size if isinstance(axis.size, ParameterizedSize) else rule
-    if isinstance(declared, ParameterizedSize):
-        return declared.step
-    return math.gcd(declared.size, ASSUMED_STEP) if isinstance(declared, FixedSize) else 1
+def _block(group: _Group, rules: Sequence[SizeRule], requested: int | None) -> int:
+    """Pixels of a block: as asked for, else the whole axis, else what the model is fixed at."""
+    member, axis = group.axes[0]
+    if requested is not None and common_valid(rules, requested) != requested:
+        raise BlockError(
+            "the model does not take blocks of this size",
+            tensor=member,
+            axis=axis.id,
+            expected=" and ".join(map(str, rules)),
+            got=requested,
+        )
+    whole = common_valid(rules, group.size)
+    if whole is not None:
+        return whole if requested is None else min(requested, whole)
+    block = fixed_size(rules)
+    if block is None:
+        raise _size_error("no size suits both the description and the network", group, rules)
+    return block
 
 
-def _may_split(axis: AxisContract, followers: Sequence[Follower]) -> bool:
-    if axis.type == "channel":
-        return False
-    return axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers)
+def _check_may_split(
+    group: _Group, rules: Sequence[SizeRule], followers: Sequence[Follower]
+) -> None:
+    axis = group.axes[0][1]
+    if axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers):
+        return
+    raise _size_error("this axis is longer than the model takes, and can not be cut", group, rules)
 
 
-def _planned(name: str, grid: AxisGrid, followers: Mapping[Key, Follower]) -> PlannedAxis:
+def _size_error(what: str, group: _Group, rules: Sequence[SizeRule]) -> SizeError:
+    member, axis = group.axes[0]
+    expected = " and ".join(dict.fromkeys(map(str, rules)))
+    return SizeError(what, tensor=member, axis=axis.id, expected=expected, got=group.size)
+
+
+def _planned(
+    name: str, grid: AxisGrid, followers: Mapping[Key, Follower], shapes: Sizes
+) -> PlannedAxis:
     places: dict[Key, tuple[AxisBlock, ...]] = {}
     for (member, axis), follower in followers.items():
         total = follower.of(grid.size)
+        if (given := shapes.get(member, {}).get(axis, total)) != total:
+            raise SizeError(
+                "this size does not follow from that of the other input",
+                tensor=member,
+                axis=axis,
+                expected=f"{total} pixels, as {name} has {grid.size}",
+                got=given,
+            )
         if total < 1:
             raise SizeError(
                 "the sample is too small: nothing would be left of this axis",
