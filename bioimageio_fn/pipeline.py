@@ -21,12 +21,7 @@ from .blocks.merge import merge
 from .blocks.plan import BlockPlan, plan_blocks
 from .blocks.split import split
 from .contract.read import model_contract
-from .contract.records import (
-    ModelContract,
-    SizeRule,
-    TensorContract,
-    nearest_valid,
-)
+from .contract.records import FixedSize, ModelContract, TensorContract
 from .errors import BackendError, BioimageioFnWarning, DeviceError
 from .ops.chain import Chain, apply, block_safe_from, compose, cut_chain, fit, members_of
 from .ops.chain import plan as plan_chain
@@ -34,7 +29,7 @@ from .ops.transform import Transform, bind
 from .package import described
 from .reading import as_sample
 from .sample import Sample, SampleBlock
-from .spec import SampleSpec, TensorSpec
+from .spec import SampleSpec, TensorSpec, sample_spec
 from .tensor import Tensor, astype, holds
 
 __all__ = ["Pipeline", "create_prediction_pipeline", "default_plan", "run"]
@@ -149,16 +144,13 @@ def _chain(tensors: tuple[TensorContract, ...]) -> Chain:
 
 
 def _check(chain: Chain, tensors: tuple[TensorContract, ...]) -> None:
-    """Plan a chain on the smallest described tensors, so that a wrong keyword is found now."""
-    members = {
-        t.id: TensorSpec(t.axis_ids, [_least(axis.size) for axis in t.axes], t.dtype or "float32")
-        for t in tensors
-    }
-    plan_chain(chain, SampleSpec(members))
+    """Plan a chain on the described tensors, so that a wrong keyword is found now."""
+    plan_chain(chain, SampleSpec({t.id: _described_spec(t) for t in tensors}))
 
 
-def _least(rule: SizeRule) -> int:
-    return nearest_valid(rule, 1) or 1
+def _described_spec(tensor: TensorContract) -> TensorSpec:
+    sizes = [axis.size.size if isinstance(axis.size, FixedSize) else None for axis in tensor.axes]
+    return TensorSpec(tensor.axis_ids, sizes, tensor.dtype or "float32")
 
 
 def default_plan(pipeline: Pipeline, sample: Sample, **options: Any) -> BlockPlan:
@@ -217,7 +209,9 @@ def run(
     sample = as_sample(inputs, pipeline.contract)
     plan = default_plan(pipeline, sample) if plan is None else plan
     known = attrs.evolve(sample, stat={**pipeline.statistics, **sample.stat})
-    before = fit(members_of(pipeline.preprocess, sample.members), known)
+    before = members_of(pipeline.preprocess, sample.members)
+    plan_chain(before, sample_spec(sample))
+    before = fit(before, known)
     after = _bound_by_inputs(pipeline.postprocess, known)
     head = block_safe_from(before, plan.split)
     tail = _blockwise_steps(after, plan)

@@ -19,13 +19,13 @@ from .tensor import Tensor
 __all__ = ["SampleSpec", "TensorSpec", "sample_spec", "tensor_spec"]
 
 
-def _ints(sizes: Iterable[int]) -> tuple[int, ...]:
+def _sizes(sizes: Iterable[int | None]) -> tuple[int | None, ...]:
     return tuple(sizes)
 
 
 @attrs.frozen
 class TensorSpec:
-    """Axes, sizes and data type of a tensor.
+    """Axes, sizes and data type of a tensor; None for a size that is not known yet.
 
     Example:
         >>> TensorSpec("yx", (2, 3), "uint8").sizes
@@ -33,16 +33,16 @@ class TensorSpec:
     """
 
     axes: tuple[AxisId, ...] = attrs.field(converter=as_axes)
-    shape: tuple[int, ...] = attrs.field(converter=_ints)
+    shape: tuple[int | None, ...] = attrs.field(converter=_sizes)
     dtype: str
 
     @shape.validator
-    def _one_for_each_axis(self, _: object, shape: tuple[int, ...]) -> None:
+    def _one_for_each_axis(self, _: object, shape: tuple[int | None, ...]) -> None:
         if len(shape) != len(self.axes):
             raise AxesError("a spec has one size for each axis", expected=self.axes, got=shape)
 
     @property
-    def sizes(self) -> dict[AxisId, int]:
+    def sizes(self) -> dict[AxisId, int | None]:
         """Size of each axis."""
         return dict(zip(self.axes, self.shape, strict=True))
 

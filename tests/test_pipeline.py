@@ -25,6 +25,7 @@ from bioimageio_fn.errors import (
     BioimageioFnWarning,
     DeviceError,
     MissingMemberError,
+    OperationError,
     UnknownMemberError,
 )
 from bioimageio_fn.ops.records import (
@@ -355,3 +356,25 @@ def test_a_batch_through_the_demo_model_equals_its_samples(n, dtype):
     for i in range(n):
         # axes of the demo model leave out the batch: each sample has its own statistics
         np.testing.assert_allclose(together[i], np.asarray(demo(batch[i]))[0], atol=1e-5)
+
+
+def test_a_list_of_the_wrong_length_is_refused_before_anything_runs():
+    def never(_):
+        raise AssertionError("forward was run")
+
+    p = pipeline(never, pre=[ScaleLinear([1.0, 2.0, 3.0], axis="y")])
+
+    with pytest.raises(OperationError, match="expected 4 values, got 3 values"):
+        p(np.zeros((4, 4)))
+    with pytest.raises(OperationError, match="axis 'channel'"):
+        fn.run(pipeline(never, pre=[ScaleLinear([1.0, 2.0], axis="c")]), np.zeros((4, 4)))
+
+
+def test_values_along_an_axis_that_is_cut_belong_to_its_whole():
+    p = pipeline(identity, pre=[ScaleLinear(range(1, 17), axis="x")])
+    sample = fn.as_sample(np.ones((16, 16)), p.contract)
+    plan = fn.default_plan(p, sample, block_shape={"x": 8})
+
+    result = np.asarray(fn.run(p, sample, plan))
+
+    assert result[0, 0, 0].tolist() == list(range(1, 17))

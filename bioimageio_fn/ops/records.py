@@ -113,13 +113,14 @@ def _check_axis(spec: TensorSpec, axis: AxisId | None, lists: Iterable[Numbers],
         return
     if axis not in spec.axes:
         raise AxesError("no such axis", axis=axis, step=step, expected=f"one of {spec.axes}")
+    size = spec.sizes[axis]
     for values in lists:
-        if isinstance(values, tuple) and len(values) not in (1, spec.sizes[axis]):
+        if isinstance(values, tuple) and size is not None and len(values) != size:
             raise OperationError(
                 "one value is needed for each index of the axis",
                 axis=axis,
                 step=step,
-                expected=f"{spec.sizes[axis]} values",
+                expected=f"{size} values",
                 got=f"{len(values)} values",
             )
 
