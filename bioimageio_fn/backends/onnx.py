@@ -6,19 +6,17 @@ file has the sha256 that the description gives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 
 from ..arrays import cast, to_numpy
-from ..errors import BackendError, DeviceError, HashMismatchError
-from ..files import existing_path, sha256_of
+from ..errors import BackendError, DeviceError
 from .devices import cuda_index
-from .sessions import close_session, open_session
-from .signature import Port, Signature, bind_order
+from .recipe import Recipe
+from .sessions import open_session
+from .signature import Port, Signature, bound
 
 __all__ = ["OnnxBackend"]
 
@@ -26,23 +24,8 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 
 @attrs.frozen
-class OnnxBackend:
-    """An ONNX file as a function of arrays.
-
-    Args:
-        source: the file.
-        sha256: what it has to hash to; None for anything.
-        device: `cpu`, `cuda` or `cuda:N`.
-        input_ids: the inputs in the order in which they are given; bound to those of the graph
-            by name where the names match, else by order.
-        output_ids: likewise for the outputs.
-    """
-
-    source: Path = attrs.field(converter=Path)
-    sha256: str | None = None
-    device: str = "cpu"
-    input_ids: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    output_ids: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+class OnnxBackend(Recipe):
+    """An ONNX file as a function of arrays; see `Recipe` for its arguments."""
 
     @property
     def signature(self) -> Signature:
@@ -66,31 +49,18 @@ class OnnxBackend:
         except Exception as error:
             raise BackendError(f"onnxruntime can not run {self.source.name}: {error}") from error
 
-    def close(self) -> None:
-        """Free the session; it is opened again when it is needed."""
-        close_session(self)
-
     def _open(self) -> tuple[Any, Signature]:
         import onnxruntime
 
-        path = existing_path(self.source)
-        if self.sha256 is not None and (digest := sha256_of(path)) != self.sha256:
-            raise HashMismatchError(f"{path.name} was changed", expected=self.sha256, got=digest)
+        path, providers = self.checked_file(), _providers(self.device)
         try:
-            session = onnxruntime.InferenceSession(path, providers=_providers(self.device))
-        except DeviceError:
-            raise
+            session = onnxruntime.InferenceSession(path, providers=providers)
         except Exception as error:
             raise BackendError(f"onnxruntime can not open {path.name}: {error}") from error
         return session, Signature(
-            _ordered(self.input_ids, [_port(node) for node in session.get_inputs()]),
-            _ordered(self.output_ids, [_port(node) for node in session.get_outputs()]),
+            bound(self.input_ids, [_port(node) for node in session.get_inputs()]),
+            bound(self.output_ids, [_port(node) for node in session.get_outputs()]),
         )
-
-
-def _ordered(ids: Sequence[str], ports: Sequence[Port]) -> tuple[Port, ...]:
-    """The ports in the order of the ids; without ids in that of the graph."""
-    return tuple(ports[i] for i in bind_order(ids or [port.name for port in ports], ports))
 
 
 def _port(node: Any) -> Port:

@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import BackendError
 
-__all__ = ["Port", "Signature", "bind_order"]
+__all__ = ["Port", "Signature", "bound"]
 
 
 @attrs.frozen
@@ -37,8 +37,8 @@ class Signature:
     outputs: tuple[Port, ...]
 
 
-def bind_order(ids: Sequence[str], ports: Sequence[Port]) -> tuple[int, ...]:
-    """For each tensor of the description, the port that it belongs to.
+def bound(ids: Sequence[str], ports: Sequence[Port]) -> tuple[Port, ...]:
+    """The port of each tensor of the description; all of them if there is no description.
 
     By name where every id is a name in the graph, else by order.
 
@@ -46,18 +46,20 @@ def bind_order(ids: Sequence[str], ports: Sequence[Port]) -> tuple[int, ...]:
         BackendError: if there are fewer ports than tensors.
 
     Example:
-        >>> bind_order(["a", "b"], [Port("b"), Port("a")])
-        (1, 0)
-        >>> bind_order(["raw"], [Port("input.1")])
-        (0,)
+        >>> [port.name for port in bound(["a", "b"], [Port("b"), Port("a")])]
+        ['a', 'b']
+        >>> [port.name for port in bound(["raw"], [Port("input.1")])]
+        ['input.1']
     """
-    names = [port.name for port in ports]
-    if all(tensor in names for tensor in ids):
-        return tuple(names.index(tensor) for tensor in ids)
-    if len(ids) > len(names):
+    if not ids:
+        return tuple(ports)
+    by_name = {port.name: port for port in ports}
+    if all(tensor in by_name for tensor in ids):
+        return tuple(by_name[tensor] for tensor in ids)
+    if len(ids) > len(ports):
         raise BackendError(
             "the network has fewer inputs or outputs than its description",
             expected=", ".join(ids),
-            got=", ".join(names) or "none",
+            got=", ".join(by_name) or "none",
         )
-    return tuple(range(len(ids)))
+    return tuple(ports[: len(ids)])

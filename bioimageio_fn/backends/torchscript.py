@@ -15,33 +15,18 @@ import array_api_compat
 import attrs
 import numpy as np
 
-from ..errors import BackendError, DeviceError, HashMismatchError
-from ..files import existing_path, sha256_of
+from ..errors import BackendError, DeviceError
 from .devices import cuda_index
-from .sessions import close_session, open_session
-from .signature import Port, Signature, bind_order
+from .recipe import Recipe
+from .sessions import open_session
+from .signature import Port, Signature, bound
 
 __all__ = ["TorchscriptBackend"]
 
 
 @attrs.frozen
-class TorchscriptBackend:
-    """A TorchScript file as a function of arrays.
-
-    Args:
-        source: the file.
-        sha256: what it has to hash to; None for anything.
-        device: `cpu`, `cuda`, `cuda:N` or `mps`.
-        input_ids: the inputs in the order in which they are given; bound to the arguments of the
-            module by name where the names match, else by order.
-        output_ids: the outputs, in the order in which the module gives them.
-    """
-
-    source: Path = attrs.field(converter=Path)
-    sha256: str | None = None
-    device: str = "cpu"
-    input_ids: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    output_ids: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+class TorchscriptBackend(Recipe):
+    """A TorchScript file as a function of arrays; see `Recipe` for its arguments."""
 
     @property
     def signature(self) -> Signature:
@@ -56,13 +41,14 @@ class TorchscriptBackend:
         """
         import torch
 
-        module, _, order = open_session(self, self._open)
-        tensors: list[Any] = [None] * len(arrays)
-        for argument, array in zip(order, arrays, strict=True):
-            tensors[argument] = None if array is None else _as_torch(array).to(self.device)
+        module, signature = open_session(self, self._open)
+        named = {
+            port.name: None if array is None else _as_torch(array, self.device)
+            for port, array in zip(signature.inputs, arrays, strict=True)
+        }
         try:
             with torch.inference_mode():
-                result = module(*tensors)
+                result = module(**named)
         except Exception as error:
             reason = str(error).strip().rpartition("\n")[2]
             raise BackendError(f"torch can not run {self.source.name}: {reason}") from error
@@ -73,24 +59,14 @@ class TorchscriptBackend:
             )
         return tuple(o.cpu().numpy() for o in outputs)
 
-    def close(self) -> None:
-        """Free the module; it is opened again when it is needed."""
-        close_session(self)
-
-    def _open(self) -> tuple[Any, Signature, tuple[int, ...]]:
-
-        path = existing_path(self.source)
-        if self.sha256 is not None and (digest := sha256_of(path)) != self.sha256:
-            raise HashMismatchError(f"{path.name} was changed", expected=self.sha256, got=digest)
+    def _open(self) -> tuple[Any, Signature]:
+        path = self.checked_file()
         _check_device(self.device)
         module = _loaded(path, self.device)
-        names = [i.debugName() for i in module.graph.inputs()][1:]
+        names = [argument.debugName() for argument in module.graph.inputs()][1:]
         ports = [Port(name.partition(".")[0]) for name in names]
-        order = bind_order(self.input_ids or [port.name for port in ports], ports)
-        signature = Signature(
-            tuple(ports[i] for i in order), tuple(Port(name) for name in self.output_ids)
-        )
-        return module, signature, order
+        outputs = tuple(Port(name) for name in self.output_ids)
+        return module, Signature(bound(self.input_ids, ports), outputs)
 
 
 def _loaded(path: Path, device: str) -> Any:
@@ -117,12 +93,12 @@ def _check_device(device: str) -> None:
         )
 
 
-def _as_torch(array: Any) -> Any:
+def _as_torch(array: Any, device: str) -> Any:
+    """A copy of an array as a torch tensor: a network may write to its input."""
     import torch
 
     if array_api_compat.is_torch_array(array):
-        return array
-    # torch takes neither foreign byte order nor negative strides, and shares the memory of the
-    # rest: writable means that it is nobody else's
+        return array.to(device, copy=True)
+    # torch takes neither foreign byte order nor negative strides
     native = np.asarray(array).dtype.newbyteorder("=")
-    return torch.from_numpy(np.require(array, native, ["C", "W"]))
+    return torch.from_numpy(np.array(array, native, order="C")).to(device)

@@ -23,8 +23,6 @@ from bioimageio_fn.errors import (
     WeightsFormatError,
 )
 
-QUIET = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-
 
 @pytest.fixture
 def onnx_file(tmp_path):
@@ -126,7 +124,8 @@ def test_awkward_arrays_are_taken(make, array):
     np.testing.assert_array_equal(difference, np.asarray(array))
 
 
-def test_a_network_that_writes_to_its_input_does_not_reach_the_caller(tmp_path):
+@pytest.mark.parametrize("kind", ["read-only", "writable", "torch"])
+def test_a_network_that_writes_to_its_input_does_not_reach_the_caller(tmp_path, kind):
     class InPlace(torch.nn.Module):
         def forward(self, x: torch.Tensor):
             return x.add_(1)
@@ -137,7 +136,8 @@ def test_a_network_that_writes_to_its_input_does_not_reach_the_caller(tmp_path):
         warnings.simplefilter("ignore")
         torch.jit.script(InPlace()).save(str(tmp_path / "m.pt"))
     array = np.zeros(3, "float32")
-    array.flags.writeable = False
+    array.flags.writeable = kind != "read-only"
+    array = torch.tensor(array) if kind == "torch" else array
 
     (result,) = TorchscriptBackend(tmp_path / "m.pt")(array)
 
