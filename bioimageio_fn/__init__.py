@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .descriptions import save_bioimageio_yaml_only as save_bioimageio_yaml_only
     from .descriptions import settings as settings
     from .descriptions import validate_format as validate_format
+    from .io.images import read_image as read_image
+    from .io.images import write_image as write_image
     from .ops.chain import apply as apply
     from .ops.chain import compose as compose
     from .ops.chain import fit as fit
@@ -90,6 +92,7 @@ _NAMES = {
         "settings",
         "validate_format",
     ),
+    "io.images": ("read_image", "write_image"),
     "ops.chain": ("apply", "compose", "fit"),
     "ops.transform": ("Transform",),
     "package": (

@@ -16,7 +16,16 @@ import numpy as np
 
 from .errors import ArrayError, CastWarning
 
-__all__ = ["Array", "as_array", "cast", "dtype_name", "is_native", "namespace", "to_numpy"]
+__all__ = [
+    "Array",
+    "as_array",
+    "cast",
+    "comparable",
+    "dtype_name",
+    "is_native",
+    "namespace",
+    "to_numpy",
+]
 
 Array: TypeAlias = Any
 """Anything with shape, dtype and basic slicing; after `as_array`, a member of the array API."""
@@ -31,7 +40,7 @@ DTYPES = (
 def dtype_name(dtype: object) -> str:
     """The library-free name of a data type.
 
-    Example:
+    Examples:
         >>> dtype_name(np.dtype(">u2")), dtype_name(np.float32)
         ('uint16', 'float32')
     """
@@ -83,7 +92,7 @@ def cast(array: Array, dtype: str) -> Array:
     Warns:
         CastWarning: if a value was changed by more than the loss of its fraction.
 
-    Example:
+    Examples:
         >>> cast(np.array([-3.7, 2.9, 300.0]), "float32").dtype
         dtype('float32')
         >>> with warnings.catch_warnings():
@@ -102,7 +111,11 @@ def cast(array: Array, dtype: str) -> Array:
     if _fits(source, dtype):
         with np.errstate(over="ignore"):
             return xp.astype(array, getattr(xp, dtype))
-    return _saturating(_comparable(array, xp), dtype, xp)
+    if source == "uint64" and array_api_compat.is_torch_array(array):
+        return _torch_uint64(array, dtype, xp)
+    array = comparable(array)
+    above, below, lost = _outside(array, dtype, xp)
+    return _saturated(array, dtype, above, below, lost)
 
 
 def _fits(source: str, dtype: str) -> bool:
@@ -115,29 +128,47 @@ def _fits(source: str, dtype: str) -> bool:
     return bool(want.min <= have.min and have.max <= want.max)
 
 
-def _comparable(array: Array, xp: ModuleType) -> Array:
-    # torch stores uint16 and uint32, but can not compare them
-    if array_api_compat.is_torch_array(array) and dtype_name(array.dtype) in ("uint16", "uint32"):
+def comparable(array: Array) -> Array:
+    """The array in a type in which its values can be compared with the bounds of any type."""
+    xp = namespace(array)
+    name = dtype_name(array.dtype)
+    if name == "float16":
+        # the bounds of wide integers are infinite in float16, as is what lies beyond them
+        return xp.astype(array, xp.float32)
+    # torch stores these, but can not compare them
+    if array_api_compat.is_torch_array(array) and name in ("uint16", "uint32"):
         return xp.astype(array, xp.int64)
+    if array_api_compat.is_torch_array(array) and name == "uint64":
+        raise ArrayError("torch can not compare uint64", remedy="cast it to int64 first")
     return array
 
 
-def _saturating(array: Array, dtype: str, xp: ModuleType) -> Array:
+def _torch_uint64(array: Array, dtype: str, xp: ModuleType) -> Array:
+    # as int64, what is beyond 2**63 is negative
+    signed = xp.astype(array, xp.int64)
+    above = (signed < 0) | (signed > min(int(np.iinfo(dtype).max), 2**63 - 1))
+    return _saturated(signed, dtype, above, xp.zeros_like(above), above)
+
+
+def _outside(array: Array, dtype: str, xp: ModuleType) -> tuple[Array, Array, Array]:
+    """Where values are above the range of an integer type, below it, or have no value in it."""
     info = np.iinfo(dtype)
     if "float" in dtype_name(array.dtype):
-        # 2**bits is exact in every float type, the largest integer is not; bounds beyond the
-        # range of float16 are infinite there, which compares as it should
+        # 2**bits is exact in every float type, the largest integer is not
         above = array >= _scalar(array, float(info.max) + 1, xp)
-        below = array < 0 if info.min == 0 else array < _scalar(array, float(info.min), xp)
-        if info.min == 0:
-            below = below & (array <= -1)
-        lost = above | below | (array != array)
-    else:
-        have = np.iinfo(dtype_name(array.dtype))
-        none = xp.zeros_like(array, dtype=xp.bool)
-        above = array > _scalar(array, int(info.max), xp) if have.max > info.max else none
-        below = array < _scalar(array, int(info.min), xp) if have.min < info.min else none
-        lost = above | below
+        # the fraction is dropped: -128.5 becomes -128 in int8, which is no loss but of that
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            below = xp.trunc(array) < _scalar(array, float(info.min), xp)
+        return above, below, above | below | (array != array)
+    have = np.iinfo(dtype_name(array.dtype))
+    none = xp.zeros_like(array, dtype=xp.bool)
+    above = array > _scalar(array, int(info.max), xp) if have.max > info.max else none
+    below = array < _scalar(array, int(info.min), xp) if have.min < info.min else none
+    return above, below, above | below
+
+
+def _saturated(array: Array, dtype: str, above: Array, below: Array, lost: Array) -> Array:
+    xp, info = namespace(array), np.iinfo(dtype)
     if not bool(xp.any(lost)):
         return xp.astype(array, getattr(xp, dtype))
     warnings.warn(

@@ -39,7 +39,7 @@ class AxisId(str):
     Raises:
         AxesError: if it is no identifier.
 
-    Example:
+    Examples:
         >>> AxisId("b"), AxisId("Y"), AxisId("channel")
         ('batch', 'y', 'channel')
     """
@@ -62,7 +62,7 @@ class AxisId(str):
 class MemberId(str):
     """The id of a tensor within a sample, such as `raw` or `probability`.
 
-    Example:
+    Examples:
         >>> MemberId("raw")
         'raw'
     """
@@ -76,7 +76,7 @@ def axis_type(axis: str) -> AxisType:
     Raises:
         AxesError: if the id is none of the usual ones; an `Axis` then has to say its type.
 
-    Example:
+    Examples:
         >>> axis_type("b"), axis_type("z")
         ('batch', 'space')
     """
@@ -95,7 +95,7 @@ def axis_type(axis: str) -> AxisType:
 class Axis:
     """An axis: its id and its type.
 
-    Example:
+    Examples:
         >>> Axis("b")
         Axis(id='batch', type='batch')
         >>> Axis("height", type="space").type
@@ -122,7 +122,7 @@ def as_axes(axes: str | Iterable[str]) -> tuple[AxisId, ...]:
         AxesError: if an id is given twice, is no identifier, or if a string is neither an id nor
             made of the letters `b c i s t x y z`.
 
-    Example:
+    Examples:
         >>> as_axes("bcyx")
         ('batch', 'channel', 'y', 'x')
         >>> as_axes("channel"), as_axes(["channel"])
@@ -141,6 +141,8 @@ def as_axes(axes: str | Iterable[str]) -> tuple[AxisId, ...]:
             got=repr(axes),
             remedy=f"give words as a list: [{axes!r}]",
         )
+    if not isinstance(axes, Iterable):
+        raise AxesError("not axes", expected="letters or a list of ids", got=repr(axes))
     ids = tuple(AxisId(a) for a in axes)
     doubled = next((a for a in ids if ids.count(a) > 1), None)
     if doubled is not None:
@@ -154,7 +156,7 @@ def permutation(have: Sequence[str], want: Sequence[str]) -> tuple[int, ...]:
     Raises:
         AxesError: if the two do not hold the same axes.
 
-    Example:
+    Examples:
         >>> permutation(as_axes("yxc"), as_axes("cyx"))
         (2, 0, 1)
     """

@@ -51,7 +51,7 @@ class BioimageioFnError(Exception):
         got: what came instead.
         remedy: what to do about it.
 
-    Example:
+    Examples:
         >>> error = SizeError("wrong number of channels", tensor="raw", axis="channel",
         ...                   expected=1, got=3, remedy="select one")
         >>> print(error)
@@ -100,7 +100,8 @@ class BioimageioFnError(Exception):
         return f"{text}; {self.remedy}" if self.remedy else text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.what, self._facts())
+        # the state carries the notes
+        return _rebuild, (type(self), self.what, self._facts()), self.__dict__
 
 
 def _rebuild(kind: type[BioimageioFnError], what: str, facts: dict[str, Any]) -> BioimageioFnError:

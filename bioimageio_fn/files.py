@@ -25,7 +25,7 @@ def looks_like_path(source: str) -> bool:
 
     Told by a separator, a known suffix, or a leading `.` or `~`.
 
-    Example:
+    Examples:
         >>> looks_like_path("models/unet"), looks_like_path("unet.zip"), looks_like_path("my-unet")
         (True, True, False)
         >>> looks_like_path("https://example.com/unet.zip")

@@ -74,12 +74,18 @@ def load_description(source: Source, /, **options: Any) -> ResourceDescr | Inval
         MissingFileError: if it looks like a path and nothing is there, or is no known id.
         DescriptionError: if there is no description in it that could be read.
 
-    Example:
+    Examples:
         >>> load_description(demo_model(), perform_io_checks=False).type
         'model'
     """
     if isinstance(source, (str, os.PathLike)):
         source = _located(source)
+    elif not isinstance(source, zipfile.ZipFile) and not hasattr(source, "validation_summary"):
+        raise DescriptionError(
+            "not the source of a description",
+            expected="a path, URL, id, open zip archive, or description",
+            got=type(source).__name__,
+        )
 
     import bioimageio.spec
 
@@ -142,7 +148,8 @@ def _unloadable(source: object, error: Exception) -> BioimageioFnError:
     reason = " ".join(str(error).split())[:300]
     if isinstance(source, str) and "://" not in source:
         return MissingFileError(
-            f"no such file or model id: {source}", got=f"{type(error).__name__}: {reason}"
+            f"no such file or model id: {source}",
+            remedy="is it spelled right, and is there a network to ask for ids?",
         )
     return DescriptionError(f"can not load a description from {source}", got=reason)
 
@@ -157,7 +164,7 @@ def load_model(source: Source, /, **options: Any) -> AnyModelDescr:
         MissingFileError: if it looks like a path and nothing is there, or is no known id.
         DescriptionError: if it is invalid, or not that of a model.
 
-    Example:
+    Examples:
         >>> load_model(demo_model(), perform_io_checks=False).inputs[0].id
         'raw'
     """
@@ -255,7 +262,7 @@ def test_inputs(model: Source) -> Sample:
     Raises:
         MissingFileError, FileReadError, HashMismatchError: if one can not be read.
 
-    Example:
+    Examples:
         >>> list(test_inputs(demo_model()).members)
         ['raw']
     """

@@ -22,10 +22,19 @@ from .blocks.plan import BlockPlan, plan_blocks
 from .blocks.split import split
 from .contract.read import model_contract
 from .contract.records import FixedSize, ModelContract, TensorContract
-from .errors import BackendError, BioimageioFnWarning, DeviceError
-from .ops.chain import Chain, apply, block_safe_from, compose, cut_chain, fit, members_of
+from .errors import BackendError, BioimageioFnWarning, DeviceError, OperationError
+from .ops.chain import (
+    Chain,
+    apply,
+    bind_known,
+    block_safe_from,
+    compose,
+    cut_chain,
+    fit,
+    members_of,
+)
 from .ops.chain import plan as plan_chain
-from .ops.transform import Transform, bind
+from .ops.transform import Transform
 from .package import described
 from .reading import as_sample
 from .sample import Sample, SampleBlock
@@ -56,7 +65,7 @@ class Pipeline:
         postprocess: chain from what the network gives to the described outputs.
         statistics: values of measures that are known up front.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import bioimageio_fn as fn
         >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
@@ -115,9 +124,11 @@ def create_prediction_pipeline(
         MissingFileError: if the model, or a file of it, is not there.
         DescriptionError: if its description is invalid.
         UnsupportedError: if it asks for a processing step that is not supported yet.
+        OperationError: if a step has a keyword that makes no sense, or a statistic is given that
+            no step asks for.
         WeightsFormatError, MissingDependencyError: if no weights can be run.
 
-    Example:
+    Examples:
         >>> import bioimageio_fn as fn
         >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
         >>> [step.op.name for step in pipeline.postprocess]
@@ -136,6 +147,7 @@ def create_prediction_pipeline(
     preprocess, postprocess = (_chain(ts) for ts in (contract.inputs, contract.outputs))
     _check(preprocess, contract.inputs)
     _check(postprocess, contract.outputs)
+    _check_statistics(fixed_dataset_statistics, (*preprocess, *postprocess))
     return Pipeline(contract, preprocess, backend, postprocess, fixed_dataset_statistics)
 
 
@@ -148,21 +160,33 @@ def _check(chain: Chain, tensors: tuple[TensorContract, ...]) -> None:
     plan_chain(chain, SampleSpec({t.id: _described_spec(t) for t in tensors}))
 
 
+def _check_statistics(statistics: Mapping[Hashable, Any], chain: Chain) -> None:
+    wanted = {m for step in chain if isinstance(step, Transform) for m in step.measures}
+    for measure in statistics:
+        if measure not in wanted:
+            raise OperationError(
+                "no step of this model asks for this measure",
+                expected="; ".join(map(str, wanted)) or "no statistics",
+                got=measure,
+            )
+
+
 def _described_spec(tensor: TensorContract) -> TensorSpec:
     sizes = [axis.size.size if isinstance(axis.size, FixedSize) else None for axis in tensor.axes]
     return TensorSpec(tensor.axis_ids, sizes, tensor.dtype or "float32")
 
 
-def default_plan(pipeline: Pipeline, sample: Sample, **options: Any) -> BlockPlan:
+def default_plan(pipeline: Pipeline, inputs: Any, **options: Any) -> BlockPlan:
     """The plan by which a pipeline runs a sample if none is given.
 
     Args:
-        sample: a sample of the model's inputs, as `as_sample` gives it.
+        inputs: a `Sample`, a mapping of tensors or arrays, or one array.
         options: `block_shape` and `halo`, as of `plan_blocks`.
 
     Raises:
         BlockError, SizeError: if the sample can not be brought to sizes that the model takes.
     """
+    sample = as_sample(inputs, pipeline.contract)
     signature = getattr(pipeline.backend, "signature", None)
     fixed = {}
     if signature is not None:
@@ -195,7 +219,7 @@ def run(
             of the model; before anything runs.
         BackendError: if the network fails, or gives what its description does not say.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import bioimageio_fn as fn
         >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
@@ -212,26 +236,15 @@ def run(
     before = members_of(pipeline.preprocess, sample.members)
     plan_chain(before, sample_spec(sample))
     before = fit(before, known)
-    after = _bound_by_inputs(pipeline.postprocess, known)
+    after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat)
     head = block_safe_from(before, plan.split)
     tail = _blockwise_steps(after, plan)
     prepared = _paddable(apply(before[:head], sample), pipeline.contract, plan)
-    raw = _forward_blocks(pipeline, before[head:], split(prepared, plan), on_progress)
-    done = (_on_block(after[:tail], block) for block in raw)
+    raw = _forward_blocks(pipeline, before[head:], prepared, plan, on_progress)
+    done = (_on_block(after[:tail], block, plan) for block in raw)
     merged = attrs.evolve(merge(done, plan), stat=known.stat)
     rest = fit(after[tail:], merged, unprocessed=known)
     return attrs.evolve(apply(rest, merged), stat={}, id=sample.id)
-
-
-def _bound_by_inputs(chain: Chain, known: Sample) -> Chain:
-    """Bind the steps whose statistics are given, or are those of the unprocessed inputs."""
-    return tuple(
-        bind(step, known, known)
-        if isinstance(step, Transform)
-        and (step.op.reference is not None or all(m in known.stat for m in step.measures))
-        else step
-        for step in chain
-    )
 
 
 def _blockwise_steps(chain: Chain, plan: BlockPlan) -> int:
@@ -252,19 +265,24 @@ def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sampl
     return attrs.evolve(sample, members=members)
 
 
-def _on_block(chain: Chain, block: SampleBlock) -> SampleBlock:
-    cut = cut_chain(chain, block.meta.regions)
+def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan) -> SampleBlock:
+    modes = {name: padding.mode for name, padding in plan.padding.items()}
+    cut = cut_chain(chain, block.meta.regions, modes)
     return attrs.evolve(block, sample=apply(cut, block.sample))
 
 
 def _forward_blocks(
-    pipeline: Pipeline, chain: Chain, blocks: Iterator[SampleBlock], on_progress: OnProgress | None
+    pipeline: Pipeline,
+    chain: Chain,
+    sample: Sample,
+    plan: BlockPlan,
+    on_progress: OnProgress | None,
 ) -> Iterator[SampleBlock]:
     """Preprocess each block and run the network on it."""
-    for block in blocks:
+    for block in split(sample, plan):
         if on_progress is not None and block.meta.index == 0:
             on_progress(0, block.meta.count)
-        ready = _on_block(chain, block)
+        ready = _on_block(chain, block, plan)
         outputs = _forward(pipeline, ready.sample)
         yield attrs.evolve(block, sample=outputs)
         if on_progress is not None:

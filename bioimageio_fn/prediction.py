@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .contract.records import ModelContract
-from .errors import AxesError, FileWriteError
+from .errors import AxesError, DeviceError, FileWriteError
 from .io.images import check_writable, read_image, write_image
 from .pipeline import OnProgress, Pipeline, create_prediction_pipeline, run
 from .reading import as_sample
@@ -60,7 +60,7 @@ def predict(
         FileWriteError: if the outputs can not be written there; where it can be told, before
             anything runs.
 
-    Example:
+    Examples:
         >>> import bioimageio_fn as fn
         >>> predict(model=fn.demo_model(), inputs=fn.demo_image())
         Sample(probability=Tensor(batch=1, channel=1, y=300, x=417, dtype=float32), id='image')
@@ -98,9 +98,9 @@ def predict_many(
         A generator of the outputs. The call itself is checked at once, not on the first `next`.
 
     Raises:
-        As `predict`; AxesError also if the inputs are a mapping, which would be one sample.
+        AxesError: if the inputs are one sample; for all else as `predict`.
 
-    Example:
+    Examples:
         >>> import bioimageio_fn as fn
         >>> results = predict_many(model=fn.demo_model(), inputs=[fn.demo_image()] * 2)
         >>> [result.id for result in results]
@@ -132,12 +132,32 @@ def _predict_each(
     save_output_path: Path_ | None,
     on_progress: OnProgress | None,
 ) -> Iterator[Sample]:
+    written: set[Path] = set()
     for i, item in enumerate(inputs):
         sample = _read(item, pipeline.contract, _numbered(sample_id, i), named=False)
+        if save_output_path is not None:
+            written |= _new_paths(save_output_path, sample, pipeline.contract, written)
         result = run(pipeline, sample, on_progress=on_progress)
         if save_output_path is not None:
             save_sample(result, save_output_path)
         yield result
+
+
+def _new_paths(
+    pattern: Path_, sample: Sample, contract: ModelContract, written: set[Path]
+) -> set[Path]:
+    """The paths of a sample's outputs; refused if one of them was written for another sample."""
+    paths = {
+        output_path(pattern, sample_id=sample.id or "sample", output_id=tensor.id)
+        for tensor in contract.outputs
+    }
+    for path in paths & written:
+        raise FileWriteError(
+            f"this would overwrite the prediction of another sample: {path}",
+            got=f"a second sample named {sample.id}",
+            remedy="give samples different names",
+        )
+    return paths
 
 
 def _numbered(pattern: str, i: int) -> str:
@@ -147,6 +167,12 @@ def _numbered(pattern: str, i: int) -> str:
 
 def _pipeline(model: Any, weights_format: str | None, devices: str | None) -> Pipeline:
     if isinstance(model, Pipeline):
+        if weights_format is not None or devices is not None:
+            raise DeviceError(
+                "a pipeline that is given has its weights and device",
+                expected="no weights_format and no devices beside a pipeline",
+                got=f"weights_format={weights_format}, devices={devices}",
+            )
         return model
     return create_prediction_pipeline(model, weights_format=weights_format, devices=devices)
 
@@ -170,7 +196,7 @@ def _is_path(value: Any) -> bool:
 def output_path(pattern: Path_, *, sample_id: str, output_id: str) -> Path:
     """The path of one output: the pattern with its fields filled in, other braces untouched.
 
-    Example:
+    Examples:
         >>> output_path("out/{sample_id}_{output_id}.tif", sample_id="a", output_id="mask").name
         'a_mask.tif'
     """
@@ -209,7 +235,7 @@ def save_sample(sample: Sample, pattern: Path_) -> list[Path]:
     Raises:
         FileWriteError: if a format can not hold a tensor, or a file can not be written.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from bioimageio_fn.tensor import Tensor
         >>> sample = Sample({"mask": Tensor([[0, 1]], "yx")}, id="a")

@@ -7,6 +7,7 @@ never otherwise: where several readings remain, or none, the error lists them. N
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,7 +22,7 @@ from .contract.records import (
     TensorContract,
     admits,
 )
-from .errors import AxesError, MissingMemberError, SizeError, UnknownMemberError
+from .errors import ArrayError, AxesError, MissingMemberError, SizeError, UnknownMemberError
 from .sample import Sample
 from .tensor import Tensor, drop_axes, insert_axes, transpose
 
@@ -156,7 +157,7 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
     Raises:
         AxesError: if no reading fits, or several do that give different tensors.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from bioimageio_fn.axes import axis_type
         >>> from bioimageio_fn.contract.records import AxisContract, ParameterizedSize
@@ -167,6 +168,13 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
         >>> read_array(np.zeros((30, 40, 1)), contract)
         Tensor(batch=1, channel=1, y=30, x=40, dtype=float64)
     """
+    if isinstance(array, (str, os.PathLike)):
+        raise ArrayError(
+            "a path is not an array",
+            tensor=contract.id,
+            got=os.fspath(array),
+            remedy="read it with `read_image`, or call `predict`",
+        )
     data = array if hasattr(array, "shape") else np.asarray(array)
     shape = tuple(int(s) for s in data.shape)
     if 0 in shape:
@@ -182,7 +190,9 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
             tensor=contract.id,
             expected=f"({described})",
             got=f"shape {shape}, that is {listed}" if found else f"shape {shape}",
-            remedy=f"name its axes: Tensor(array, '{_letters(shape, contract)}')",
+            remedy=f"name its axes: Tensor(array, '{_letters(found[0])}')"
+            if found
+            else "select what the model takes, or name the axes: Tensor(array, axes)",
         )
     reading = found[0]
     named = [axis or AxisId(f"dropped{i}") for i, axis in enumerate(reading)]
@@ -256,8 +266,7 @@ def _show(reading: Reading, shape: Sequence[int]) -> str:
     return f"({names})"
 
 
-def _letters(shape: Sequence[int], contract: TensorContract) -> str:
-    """A string of axes of the right length, as an example in a message."""
+def _letters(reading: Reading) -> str:
+    """A reading as a string of axes, for a message."""
     short = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
-    letters = [short.get(a, a) for a in contract.axis_ids]
-    return "".join(letters[max(0, len(letters) - len(shape)) :])
+    return "".join(short.get(axis, axis) for axis in reading if axis is not None)

@@ -34,6 +34,10 @@ Stat: TypeAlias = Mapping[Hashable, Tensor]
 
 
 def _members(members: Mapping[Any, Tensor]) -> immutabledict[MemberId, Tensor]:
+    if not isinstance(members, Mapping):
+        raise ArrayError(
+            "a sample is made of named tensors", expected="{id: Tensor}", got=type(members).__name__
+        )
     return immutabledict({MemberId(name): tensor for name, tensor in members.items()})
 
 
@@ -56,7 +60,7 @@ class Sample:
             of measuring. Numbers, or tensors with the axes that the measure keeps.
         id: name of the sample, for files and messages.
 
-    Example:
+    Examples:
         >>> s = Sample({"raw": Tensor(np.zeros((2, 3), "uint8"), "yx")}, id="a")
         >>> s
         Sample(raw=Tensor(y=2, x=3, dtype=uint8), id='a')
@@ -120,7 +124,7 @@ def get_member(sample: Sample, member: str) -> Tensor:
 def with_member(sample: Sample, member: str, tensor: Tensor) -> Sample:
     """The same sample with one tensor put in place of that name.
 
-    Example:
+    Examples:
         >>> s = with_member(Sample({}), "raw", Tensor([1.0], "x"))
         >>> list(s.members)
         ['raw']
@@ -143,7 +147,7 @@ class AxisBlock:
         size: length along this axis of the array that the network gets or gives; what it has
             beyond `outer_stop - outer_start` is padding, at its end.
 
-    Example:
+    Examples:
         >>> AxisBlock(start=8, stop=16, outer_start=4, outer_stop=20, size=16).padding
         0
     """
@@ -155,7 +159,8 @@ class AxisBlock:
     size: int
 
     def __attrs_post_init__(self) -> None:
-        if not (0 <= self.outer_start <= self.start <= self.stop) or self.padding < 0:
+        inner = 0 <= self.outer_start <= self.start <= self.stop <= self.outer_stop
+        if not inner or self.padding < 0:
             raise SizeError("the parts of this block do not fit into one another", got=self)
 
     @property

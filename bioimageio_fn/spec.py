@@ -27,7 +27,7 @@ def _sizes(sizes: Iterable[int | None]) -> tuple[int | None, ...]:
 class TensorSpec:
     """Axes, sizes and data type of a tensor; None for a size that is not known yet.
 
-    Example:
+    Examples:
         >>> TensorSpec("yx", (2, 3), "uint8").sizes
         {'y': 2, 'x': 3}
     """
@@ -61,7 +61,7 @@ class SampleSpec:
 def tensor_spec(tensor: Tensor) -> TensorSpec:
     """The spec of a tensor.
 
-    Example:
+    Examples:
         >>> tensor_spec(Tensor([[1.0, 2.0]], "yx"))
         TensorSpec(axes=('y', 'x'), shape=(1, 2), dtype='float64')
     """

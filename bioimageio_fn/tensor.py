@@ -20,9 +20,9 @@ import array_api_compat
 import attrs
 import numpy as np
 
-from .arrays import Array, as_array, cast, dtype_name, namespace, to_numpy
+from .arrays import DTYPES, Array, as_array, cast, dtype_name, namespace, to_numpy
 from .axes import AxisId, as_axes, permutation
-from .errors import ArrayError, AxesError, SizeError
+from .errors import ArrayError, AxesError, OperationError, SizeError
 
 __all__ = [
     "PadMode",
@@ -47,15 +47,20 @@ def _read_only(data: Any) -> Array:
     if isinstance(data, np.ma.MaskedArray):
         raise ArrayError("a masked array would lose its mask", remedy="fill it: array.filled(...)")
     if isinstance(data, np.generic) or not (hasattr(data, "shape") and hasattr(data, "dtype")):
-        data = np.asarray(data)
-    if not isinstance(data, np.ndarray):
-        return data
-    if data.dtype.kind not in "biuf":
+        try:
+            data = np.asarray(data)
+        except (TypeError, ValueError) as error:
+            raise ArrayError(
+                "not an array of numbers", got=type(data).__name__, remedy=str(error)
+            ) from error
+    if dtype_name(data.dtype) not in DTYPES:
         raise ArrayError(
             "a tensor holds real numbers or truth values",
             expected="a boolean, integer or floating point array",
-            got=f"{data.dtype} array of shape {data.shape}",
+            got=f"{data.dtype} array of shape {tuple(data.shape)}",
         )
+    if not isinstance(data, np.ndarray):
+        return data
     view = data.view()
     view.flags.writeable = False
     return view
@@ -77,7 +82,7 @@ class Tensor:
         AxesError: if the number of axes is not that of the dimensions.
         ArrayError: if the data are not real numbers.
 
-    Example:
+    Examples:
         >>> t = Tensor(np.zeros((2, 3), "uint8"), "yx")
         >>> t
         Tensor(y=2, x=3, dtype=uint8)
@@ -152,7 +157,7 @@ def slice_axes(tensor: Tensor, regions: Mapping[Id, tuple[int, int]]) -> Tensor:
         AxesError: if an axis is not there.
         SizeError: if a region leaves the tensor (NumPy would cut it silently).
 
-    Example:
+    Examples:
         >>> slice_axes(Tensor(np.arange(6).reshape(2, 3), "yx"), {"x": (1, 3)}).data.tolist()
         [[1, 2], [4, 5]]
     """
@@ -178,7 +183,7 @@ def crop(tensor: Tensor, widths: Mapping[Id, tuple[int, int]]) -> Tensor:
     Args:
         widths: for each axis, how many pixels to take away (before, after).
 
-    Example:
+    Examples:
         >>> crop(Tensor(np.arange(5), "x"), {"x": (1, 2)}).data.tolist()
         [1, 2]
     """
@@ -210,11 +215,15 @@ def pad(
         SizeError: if an axis of size 0 would have to be continued, or a width is negative.
         ArrayError: if the value is not one that the data type can hold.
 
-    Example:
+    Examples:
         >>> pad(Tensor(np.arange(3), "x"), {"x": (0, 4)}, mode="reflect").data.tolist()
         [0, 1, 2, 1, 0, 1, 2]
     """
     _check_axes(tensor, widths)
+    if mode not in PAD_MODES:
+        raise OperationError(
+            "no such pad mode", expected=f"one of {', '.join(PAD_MODES)}", got=mode
+        )
     if mode == "constant" and not holds(tensor.dtype, value):
         raise ArrayError(
             "this data type can not hold the pad value", expected=tensor.dtype, got=value
@@ -241,7 +250,7 @@ def pad(
 def holds(dtype: str, value: float) -> bool:
     """Whether a data type can hold a value exactly (floats: within rounding).
 
-    Example:
+    Examples:
         >>> holds("uint8", 255), holds("uint8", 0.5), holds("float32", 0.1)
         (True, False, True)
     """
@@ -260,7 +269,14 @@ def _border(data: Array, axis: int, index: range, mode: PadMode, value: float) -
         shape = tuple(len(index) if i == axis else s for i, s in enumerate(data.shape))
         return xp.full(shape, value, dtype=data.dtype, device=array_api_compat.device(data))
     where = np.array([_source(i, data.shape[axis], mode) for i in index])
+    if array_api_compat.is_torch_array(data) and (signed := _SIGNED.get(dtype_name(data.dtype))):
+        # torch can not index the wide unsigned types: same bits, signed
+        signed_type = getattr(xp, signed)
+        return _border(data.view(signed_type), axis, index, mode, value).view(data.dtype)
     return xp.take(data, xp.asarray(where, device=array_api_compat.device(data)), axis=axis)
+
+
+_SIGNED = {"uint16": "int16", "uint32": "int32", "uint64": "int64"}
 
 
 def _source(i: int, size: int, mode: PadMode) -> int:
@@ -280,7 +296,7 @@ def transpose(tensor: Tensor, axes: str | Iterable[str]) -> Tensor:
     Raises:
         AxesError: if these are not the same axes.
 
-    Example:
+    Examples:
         >>> transpose(Tensor(np.zeros((2, 3, 1)), "yxc"), "cyx")
         Tensor(channel=1, y=2, x=3, dtype=float64)
     """
@@ -295,14 +311,14 @@ def transpose(tensor: Tensor, axes: str | Iterable[str]) -> Tensor:
 def insert_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
     """Add axes of size 1 in front.
 
-    Example:
+    Examples:
         >>> insert_axes(Tensor(np.zeros((2, 3)), "yx"), "bc")
         Tensor(batch=1, channel=1, y=2, x=3, dtype=float64)
     """
     new = as_axes(axes)
     if not new:
         return tensor
-    return Tensor(as_array(tensor.data)[(None,) * len(new)], (*new, *tensor.axes))
+    return Tensor(as_array(tensor.data)[(*(None,) * len(new), ...)], (*new, *tensor.axes))
 
 
 def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
@@ -311,11 +327,13 @@ def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
     Raises:
         SizeError: if one of them has another size.
 
-    Example:
+    Examples:
         >>> drop_axes(Tensor(np.zeros((1, 3)), "yx"), "y")
         Tensor(x=3, dtype=float64)
     """
     dropped = as_axes(axes)
+    if not dropped:
+        return tensor
     _check_axes(tensor, dropped)
     for axis in dropped:
         if tensor.sizes[axis] != 1:
@@ -332,7 +350,7 @@ def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
 def astype(tensor: Tensor, dtype: str) -> Tensor:
     """Cast without wrapping; see `bioimageio_fn.arrays.cast`.
 
-    Example:
+    Examples:
         >>> astype(Tensor(np.array([1.9]), "x"), "uint8").data.tolist()
         [1]
     """
@@ -347,7 +365,7 @@ def stack(tensors: Sequence[Tensor], axis: str) -> Tensor:
     Raises:
         SizeError: if there are none, or they differ in axes, sizes or data type.
 
-    Example:
+    Examples:
         >>> stack([Tensor(np.zeros((2, 3)), "yx")] * 5, "b")
         Tensor(batch=5, y=2, x=3, dtype=float64)
     """

@@ -10,7 +10,6 @@ import numpy as np
 from imageio.v3 import imwrite
 
 import bioimageio_fn as fn
-from bioimageio_fn.io.images import read_image
 
 FOLDER = Path("demo_output")
 GAP = 8
@@ -40,7 +39,7 @@ def panels(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Predict, write, and say where."""
-    image = read_image(fn.demo_image())
+    image = fn.read_image(fn.demo_image())
     result = fn.predict(
         model=fn.demo_model(),
         inputs=fn.demo_image(),

@@ -72,7 +72,7 @@ def load_backend(
         MissingDependencyError: if the framework is not installed; names the extra.
         MissingFileError, HashMismatchError: if the weights are not there, or others.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import bioimageio_fn as fn
         >>> backend = load_backend(fn.demo_model(), weights_format="onnx")

@@ -13,7 +13,7 @@ def cuda_index(device: str) -> int | None:
     Raises:
         DeviceError: if the number is none.
 
-    Example:
+    Examples:
         >>> cuda_index("cuda"), cuda_index("cuda:1"), cuda_index("cpu")
         (0, 1, None)
     """

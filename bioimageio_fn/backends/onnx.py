@@ -90,6 +90,6 @@ def _providers(device: str) -> list[Any]:
             "onnxruntime does not have this device",
             expected=f"cpu{' or cuda:N' if 'CUDAExecutionProvider' in available else ''}",
             got=device,
-            remedy="install onnxruntime-gpu for CUDA",
+            remedy=None if index is None else "install onnxruntime-gpu for CUDA",
         )
     return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]

@@ -45,7 +45,7 @@ def bound(ids: Sequence[str], ports: Sequence[Port]) -> tuple[Port, ...]:
     Raises:
         BackendError: if there are fewer ports than tensors.
 
-    Example:
+    Examples:
         >>> [port.name for port in bound(["a", "b"], [Port("b"), Port("a")])]
         ['a', 'b']
         >>> [port.name for port in bound(["raw"], [Port("input.1")])]

@@ -59,7 +59,7 @@ class AxisGrid:
 def align_step(step: int, followers: Sequence[Follower]) -> int:
     """The smallest multiple of the step at which every follower is on a whole pixel.
 
-    Example:
+    Examples:
         >>> align_step(1, [Follower(Fraction(1, 4)), Follower(Fraction(1, 6))])
         12
     """
@@ -79,7 +79,7 @@ def grid_starts(size: int, block: int, step: int, followers: Sequence[Follower])
     Raises:
         BlockError: if a block has no room between its halos.
 
-    Example:
+    Examples:
         >>> grid_starts(704, 256, 16, [Follower(halo=64)])
         (0, 128, 256, 384, 448)
     """
@@ -106,7 +106,7 @@ def place(grid: AxisGrid, follower: Follower, total: int) -> tuple[AxisBlock, ..
     Args:
         total: pixels of the whole axis (of an output: as if computed in one piece).
 
-    Example:
+    Examples:
         >>> first, last = place(AxisGrid(24, 16, (0, 8)), Follower(halo=4), 24)
         >>> first.stop, last.start, last.outer_start
         (12, 12, 8)

@@ -80,7 +80,8 @@ class BlockPlan:
         computed = math.prod(a.grid.block * len(a.grid.starts) for a in self.axes)
         asked = math.prod(a.grid.size for a in self.axes)
         blocks = "1 block" if self.count == 1 else f"{self.count} blocks"
-        return f"{blocks} of {block}; {100 * (computed / asked - 1):.0f} % overlap and padding"
+        more = f"{100 * (computed / asked - 1):.0f} %"
+        return f"{blocks} of {block}; overlap and padding compute {more} more than the sample has"
 
 
 def block_metas(plan: BlockPlan) -> Iterator[BlockMeta]:
@@ -123,13 +124,14 @@ def plan_blocks(
         SizeError: if an axis is longer than the model takes and can not be cut.
         AxesError: if the block shape or the halo names an axis that is not there.
 
-    Example:
+    Examples:
         >>> import bioimageio_fn as fn
         >>> contract = fn.model_contract(fn.load_model(fn.demo_model(), perform_io_checks=False))
         >>> shapes = {"raw": {"batch": 1, "channel": 1, "y": 300, "x": 417}}
         >>> plan_blocks(contract, shapes).count
         1
     """
+    _check_shapes(contract, shapes)
     groups = _groups(contract, shapes)
     wanted = _requested(block_shape, groups, "block_shape")
     widths = _requested(halo, groups, "halo")
@@ -150,6 +152,18 @@ def plan_blocks(
     )
     _check_outputs(contract, plan)
     return plan
+
+
+def _check_shapes(contract: ModelContract, shapes: Sizes) -> None:
+    for member, sizes in shapes.items():
+        axes = contract.tensor(member, "input").axis_ids
+        if set(map(str, sizes)) != set(axes):
+            raise AxesError(
+                "a plan needs the size of each axis of a tensor",
+                tensor=member,
+                expected=axes,
+                got=tuple(sizes),
+            )
 
 
 @attrs.frozen

@@ -21,7 +21,7 @@ size, up to this: networks halve their input a few times, and say so nowhere."""
 def common_valid(rules: Sequence[SizeRule], size: int) -> int | None:
     """The smallest size not below `size` that every rule allows; None if there is none.
 
-    Example:
+    Examples:
         >>> common_valid([ParameterizedSize(16, 16), ParameterizedSize(8, 24)], 20)
         32
         >>> common_valid([ParameterizedSize(16, 16), FixedSize(20)], 10) is None
@@ -44,7 +44,7 @@ def common_valid(rules: Sequence[SizeRule], size: int) -> int | None:
 def fixed_size(rules: Sequence[SizeRule]) -> int | None:
     """The one size that the rules leave, if it is fixed; None if it is free or they contradict.
 
-    Example:
+    Examples:
         >>> fixed_size([ParameterizedSize(16, 16), FixedSize(32)])
         32
     """
@@ -55,7 +55,7 @@ def fixed_size(rules: Sequence[SizeRule]) -> int | None:
 def start_step(rules: Sequence[SizeRule]) -> int:
     """What the starts of blocks are multiples of.
 
-    Example:
+    Examples:
         >>> start_step([ParameterizedSize(80, 16)]), start_step([FixedSize(512)])
         (16, 32)
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..contract.records import Padding
+from ..errors import BlockError
 from ..sample import BlockMeta, Region, Sample, SampleBlock
 from ..tensor import Tensor, pad, slice_axes
 from .plan import BlockPlan, block_metas
@@ -22,11 +23,34 @@ def split(sample: Sample, plan: BlockPlan) -> Iterator[SampleBlock]:
     Args:
         sample: the sample that the plan was made for.
 
+    Raises:
+        BlockError: if the plan was made for a sample of other sizes.
+
     Returns:
         A generator; each block's data are a sample that the model takes.
     """
-    for meta in block_metas(plan):
-        yield cut_block(sample, meta, plan)
+    check_planned(sample, plan)
+    return (cut_block(sample, meta, plan) for meta in block_metas(plan))
+
+
+def check_planned(sample: Sample, plan: BlockPlan) -> None:
+    """Refuse a plan that was made for a sample of other sizes.
+
+    Raises:
+        BlockError: if an axis has another size than the plan says.
+    """
+    for name, tensor in sample.members.items():
+        for axis, size in tensor.sizes.items():
+            planned = plan.sizes.get(name, {}).get(axis)
+            if planned != size:
+                raise BlockError(
+                    "this plan was made for another sample",
+                    tensor=name,
+                    axis=axis,
+                    expected=planned,
+                    got=size,
+                    remedy="make a plan for this one",
+                )
 
 
 def cut_block(sample: Sample, meta: BlockMeta, plan: BlockPlan) -> SampleBlock:

@@ -77,7 +77,7 @@ def predict(
     collection.
 
     \b
-    Example:
+    Examples:
       bioimageio-fn predict model.zip cells.tif -o probability.tif
     """
     with _one_line(debug=debug):
@@ -124,6 +124,10 @@ def _predict(
 
 def _pattern(output: str, images: tuple[str, ...]) -> str:
     """The pattern of the output paths: a file for one image, else a folder or pattern for many."""
+    stems = [Path(image).stem for image in images]
+    doubled = next((s for s in stems if stems.count(s) > 1), None)
+    if doubled is not None:
+        raise click.UsageError(f"several images are named {doubled}; their outputs would collide")
     is_file = bool(Path(output).suffix) and not Path(output).is_dir()
     if "{sample_id}" in output or (is_file and len(images) == 1):
         return output
@@ -132,10 +136,6 @@ def _pattern(output: str, images: tuple[str, ...]) -> str:
             f"{len(images)} images would be written to the one file {output};"
             " give a folder, or a pattern with {sample_id}"
         )
-    stems = [Path(image).stem for image in images]
-    doubled = next((s for s in stems if stems.count(s) > 1), None)
-    if doubled is not None:
-        raise click.UsageError(f"several images are named {doubled}; their outputs would collide")
     return str(Path(output) / "{sample_id}_{output_id}.tif")
 
 

@@ -76,7 +76,8 @@ def _over(kwargs: Any) -> dict[str, Any]:
 def _clip_0_5(k: Any) -> Clip:
     bounds = {"min": k.min, "max": k.max}
     percentiles = {"min_percentile": k.min_percentile, "max_percentile": k.max_percentile}
-    return Clip(**bounds, **percentiles, **_over(k))
+    measured = any(p is not None for p in percentiles.values())
+    return Clip(**bounds, **percentiles, **(_over(k) if measured else {}))
 
 
 def _scale_range_0_5(k: Any) -> ScaleRange:

@@ -47,7 +47,7 @@ def model_contract(description: ResourceDescr | InvalidDescr) -> ModelContract:
         DescriptionError: if it is invalid, is not that of a model, or contradicts itself.
         UnsupportedError: if it asks for a processing step that this package does not do yet.
 
-    Example:
+    Examples:
         >>> import bioimageio_fn as fn
         >>> contract = fn.model_contract(fn.load_model(fn.demo_model(), perform_io_checks=False))
         >>> [axis.id for axis in contract.inputs[0].axes]

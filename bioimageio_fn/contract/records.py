@@ -82,7 +82,7 @@ class ReferencedSize:
     def of(self, size: int) -> int:
         """The size that follows from the size of the axis referred to.
 
-        Example:
+        Examples:
             >>> ReferencedSize("raw", "x", Fraction(1, 2), Fraction(-1)).of(11)
             4
         """
@@ -111,7 +111,7 @@ SizeRule: TypeAlias = FixedSize | AnySize | ParameterizedSize | ReferencedSize |
 def admits(rule: SizeRule, size: int) -> bool:
     """Whether a rule alone allows a size; a reference is not followed.
 
-    Example:
+    Examples:
         >>> admits(ParameterizedSize(32, 16), 48), admits(FixedSize(1), 2)
         (True, False)
     """
@@ -121,7 +121,7 @@ def admits(rule: SizeRule, size: int) -> bool:
 def nearest_valid(rule: SizeRule, size: int) -> int | None:
     """The smallest size a rule allows that is not below `size`; None if there is none.
 
-    Example:
+    Examples:
         >>> nearest_valid(ParameterizedSize(32, 16), 33)
         48
         >>> nearest_valid(FixedSize(64), 65) is None

@@ -35,7 +35,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
         MissingFileError: if there is no such file.
         FileReadError: if the format is not supported, or the file is damaged.
 
-    Example:
+    Examples:
         >>> import bioimageio_fn as fn
         >>> image = read_image(fn.demo_image())
         >>> image.shape, image.dtype

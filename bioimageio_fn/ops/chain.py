@@ -7,17 +7,32 @@ sample and runs on blocks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import attrs
+from immutabledict import immutabledict
 from toolz import concat
 
 from ..axes import AxisId, MemberId
-from ..sample import Region, Sample
+from ..sample import Region, Sample, Stat
 from ..spec import SampleSpec
+from ..tensor import PadMode
 from .transform import Step, Transform, bind, cut
 
-__all__ = ["Chain", "apply", "block_safe_from", "compose", "cut_chain", "fit", "is_bound", "plan"]
+__all__ = [
+    "Chain",
+    "apply",
+    "bind_known",
+    "block_safe_from",
+    "compose",
+    "cut_chain",
+    "fit",
+    "is_bound",
+    "members_of",
+    "plan",
+]
 
 Chain: TypeAlias = tuple[Step, ...]
 
@@ -25,7 +40,7 @@ Chain: TypeAlias = tuple[Step, ...]
 def compose(*steps: Step | Iterable[Step]) -> Chain:
     """One chain of steps and chains, in the order in which they run.
 
-    Example:
+    Examples:
         >>> from bioimageio_fn.ops.records import ScaleLinear, Sigmoid
         >>> a, b = Transform(ScaleLinear(2.0), "raw"), Transform(Sigmoid(), "raw")
         >>> compose(a, compose(b)) == compose(compose(a), b) == (a, b)
@@ -42,7 +57,7 @@ def apply(chain: Iterable[Step], sample: Sample) -> Sample:
     Raises:
         NotFittedError: if a step needs statistics that are not bound.
 
-    Example:
+    Examples:
         >>> from bioimageio_fn.ops.records import ScaleLinear
         >>> from bioimageio_fn.tensor import Tensor
         >>> sample = Sample({"raw": Tensor([1.0, 2.0], "x")})
@@ -55,8 +70,14 @@ def apply(chain: Iterable[Step], sample: Sample) -> Sample:
 
 
 def _run(step: Step, sample: Sample, number: int) -> Sample:
-    try:
+    with _place(number, step):
         return step(sample)
+
+
+@contextmanager
+def _place(number: int, step: Step) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         error.add_note(f"in step {number} of the chain: {step!r}")
         raise
@@ -68,9 +89,10 @@ def plan(chain: Iterable[Step], spec: SampleSpec) -> SampleSpec:
     Raises:
         UnknownMemberError, AxesError, OperationError: if a step does not fit what reaches it.
     """
-    for step in chain:
+    for number, step in enumerate(chain):
         if isinstance(step, Transform):
-            spec = step.plan(spec)
+            with _place(number, step):
+                spec = step.plan(spec)
     return spec
 
 
@@ -88,7 +110,7 @@ def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = N
     Args:
         unprocessed: the sample whose tensors `reference_tensor` names; by default this one.
 
-    Example:
+    Examples:
         >>> from bioimageio_fn.ops.records import ScaleLinear, ZeroMeanUnitVariance
         >>> from bioimageio_fn.tensor import Tensor
         >>> chain = [Transform(ScaleLinear(100.0, 5.0), "raw"),
@@ -97,15 +119,30 @@ def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = N
         >>> apply(fit(chain, sample), sample)["raw"].data.round(3).tolist()
         [-1.0, 1.0]
     """
-    steps = tuple(chain)
     unprocessed = sample if unprocessed is None else unprocessed
+    steps = bind_known(chain, unprocessed=unprocessed, stat=sample.stat)
     last = max((i for i, step in enumerate(steps) if not is_bound(step)), default=-1)
     bound: list[Step] = []
     for number, step in enumerate(steps):
-        bound.append(bind(step, sample, unprocessed) if isinstance(step, Transform) else step)
+        with _place(number, step):
+            bound.append(bind(step, sample, unprocessed) if isinstance(step, Transform) else step)
         if number < last:
             sample = _run(bound[-1], sample, number)
     return tuple(bound)
+
+
+def bind_known(chain: Iterable[Step], *, unprocessed: Sample, stat: Stat) -> Chain:
+    """Bind the steps whose statistics are given, or are those of the unprocessed inputs."""
+    given = attrs.evolve(unprocessed, stat={**unprocessed.stat, **stat})
+
+    def known(step: Step) -> Step:
+        if not isinstance(step, Transform):
+            return step
+        if step.op.reference is None and not all(m in given.stat for m in step.measures):
+            return step
+        return bind(step, given, given)
+
+    return tuple(known(step) for step in chain)
 
 
 def block_safe_from(chain: Iterable[Step], split: Mapping[MemberId, Collection[AxisId]]) -> int:
@@ -128,9 +165,13 @@ def _is_safe(step: Step, split: Mapping[MemberId, Collection[AxisId]]) -> bool:
     return is_bound(step) and not set(step.whole_axes) & set(split.get(step.member, ()))
 
 
-def cut_chain(chain: Iterable[Step], regions: Mapping[MemberId, Region]) -> Chain:
-    """A bound chain for one block: statistics that keep an axis are cut with the block."""
-    return tuple(cut(s, regions) if isinstance(s, Transform) else s for s in chain)
+def cut_chain(
+    chain: Iterable[Step],
+    regions: Mapping[MemberId, Region],
+    modes: Mapping[MemberId, PadMode] = immutabledict(),
+) -> Chain:
+    """A bound chain for one block; see `cut`."""
+    return tuple(cut(s, regions, modes) if isinstance(s, Transform) else s for s in chain)
 
 
 def members_of(chain: Iterable[Step], present: Collection[Any]) -> Chain:

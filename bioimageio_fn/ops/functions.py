@@ -15,7 +15,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from ..arrays import Array, cast, dtype_name, namespace
+from ..arrays import Array, cast, comparable, dtype_name, namespace
 
 __all__ = [
     "binarize",
@@ -34,7 +34,7 @@ _SMALL = ("bool", "uint8", "int8", "uint16", "int16", "float16", "float32")
 def float_dtype(dtype: str) -> str:
     """The floating point type in which values of a type are computed.
 
-    Example:
+    Examples:
         >>> float_dtype("uint16"), float_dtype("int32")
         ('float32', 'float64')
     """
@@ -44,7 +44,9 @@ def float_dtype(dtype: str) -> str:
 def _parameter(value: Any, like: Array) -> Array:
     """A parameter in the type and on the device of the data: libraries promote these alike."""
     xp = namespace(like)
-    return xp.asarray(np.asarray(value), dtype=like.dtype, device=array_api_compat.device(like))
+    # a copy: torch warns of read-only arrays
+    with np.errstate(over="ignore"):
+        return xp.asarray(np.array(value), dtype=like.dtype, device=array_api_compat.device(like))
 
 
 def _floating(x: Array) -> Array:
@@ -57,7 +59,7 @@ def ensure_dtype(x: Array, *, dtype: str) -> Array:
     Warns:
         CastWarning: if values did not fit.
 
-    Example:
+    Examples:
         >>> ensure_dtype(np.array([0.9, 7.0], "float32"), dtype="uint8")
         array([0, 7], dtype=uint8)
     """
@@ -67,7 +69,7 @@ def ensure_dtype(x: Array, *, dtype: str) -> Array:
 def scale_linear(x: Array, *, gain: Any = 1.0, offset: Any = 0.0) -> Array:
     """`x * gain + offset`.
 
-    Example:
+    Examples:
         >>> scale_linear(np.array([200, 255], "uint8"), gain=2, offset=1)
         array([401., 511.], dtype=float32)
     """
@@ -81,7 +83,7 @@ def center_and_scale(x: Array, *, center: Any, scale: Any) -> Array:
     `x * (1 / scale) - center / scale` is the same on paper, but loses the digits that x and the
     center have in common. Where x equals the center the result is 0, whatever the scale.
 
-    Example:
+    Examples:
         >>> center_and_scale(np.array([10, 12], "uint16"), center=10, scale=4)
         array([0. , 0.5], dtype=float32)
     """
@@ -92,7 +94,7 @@ def center_and_scale(x: Array, *, center: Any, scale: Any) -> Array:
 def sigmoid(x: Array) -> Array:
     """The logistic function `1 / (1 + exp(-x))`, without overflow for any x.
 
-    Example:
+    Examples:
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0], "float32"))
         array([0. , 0.5, 1. ], dtype=float32)
     """
@@ -109,7 +111,7 @@ def clip_dtype(dtype: str, low: Any, high: Any) -> str:
     A bound beyond the range of an integer type on its outer side has no effect; one within it
     must be whole, for a clipped value becomes the bound.
 
-    Example:
+    Examples:
         >>> clip_dtype("uint8", 0, 300), clip_dtype("uint8", 0.5, None)
         ('uint8', 'float32')
     """
@@ -130,35 +132,37 @@ def clip_dtype(dtype: str, low: Any, high: Any) -> str:
 def clip(x: Array, *, low: Any = None, high: Any = None) -> Array:
     """Set values below `low` to `low` and values above `high` to `high`; NaN stays.
 
-    Example:
+    Examples:
         >>> clip(np.array([3, 200], "uint8"), low=5, high=300)
         array([  5, 200], dtype=uint8)
     """
-    x = cast(x, clip_dtype(dtype_name(x.dtype), low, high))
+    dtype = clip_dtype(dtype_name(x.dtype), low, high)
     xp = namespace(x)
-    if low is not None and (bound := _reachable(low, x)) is not None:
+    x = comparable(cast(x, "uint8" if dtype == "bool" else dtype))
+    if low is not None:
+        bound = _parameter(_reachable(low, dtype), x)
         x = xp.where(x < bound, bound, x)
-    if high is not None and (bound := _reachable(high, x)) is not None:
+    if high is not None:
+        bound = _parameter(_reachable(high, dtype), x)
         x = xp.where(x > bound, bound, x)
-    return x
+    return cast(x, dtype)
 
 
-def _reachable(bound: Any, x: Array) -> Array | None:
-    """A bound in the type of the data, moved to the nearest value that the type has."""
-    name = dtype_name(x.dtype)
-    if name == "bool":
-        return None
-    values = np.asarray(bound)
-    if "int" in name:
-        info = np.iinfo(name)
-        values = np.clip(values, info.min, info.max)
-    return _parameter(values, x)
+def _reachable(bound: Any, dtype: str) -> Any:
+    """A bound moved to the nearest value that a type has."""
+    if "float" in dtype:
+        return bound
+    info = np.iinfo("uint8" if dtype == "bool" else dtype)
+    low, high = (0, 1) if dtype == "bool" else (int(info.min), int(info.max))
+    # Python's integers: 2**63 - 1 is no float64
+    values = [low if v < low else high if v > high else int(v) for v in np.ravel(bound).tolist()]
+    return np.array(values, info.dtype).reshape(np.shape(bound))
 
 
 def binarize(x: Array, *, threshold: Any) -> Array:
     """True where x is above the threshold; at it, below it and at NaN False.
 
-    Example:
+    Examples:
         >>> binarize(np.array([0.4, 0.5, 0.6]), threshold=0.5)
         array([False, False,  True])
     """

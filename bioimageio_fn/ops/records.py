@@ -10,15 +10,16 @@ picklable).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+import math
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
 from ..arrays import DTYPES, Array, as_array
 from ..axes import AxisId, MemberId, as_axes
-from ..errors import AxesError, OperationError
+from ..errors import AxesError, OperationError, SizeError
 from ..spec import TensorSpec
 from ..stats.measure import Measure, QuantileMethod
 from ..tensor import Tensor, transpose
@@ -40,6 +41,7 @@ Scope = Literal["sample", "dataset"]
 Numbers = float | tuple[float, ...]
 
 
+@runtime_checkable
 class Operation(Protocol):
     """What a transform asks of an operation."""
 
@@ -69,8 +71,22 @@ class Operation(Protocol):
         ...
 
 
+def _number(value: Any) -> float:
+    try:
+        number = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise OperationError("not a number", expected="a number", got=repr(value))
+    return number
+
+
 def _numbers(value: float | Iterable[float]) -> Numbers:
-    return tuple(map(float, value)) if isinstance(value, Iterable) else float(value)
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return _number(value)
+    if not (numbers := tuple(map(_number, value))):
+        raise OperationError("an empty list", expected="at least one number", got=value)
+    return numbers
 
 
 def _axis(value: str | None) -> AxisId | None:
@@ -93,8 +109,9 @@ def _along(values: Numbers, axis: AxisId | None, tensor: Tensor) -> Any:
     return np.reshape(values, [-1 if a == axis else 1 for a in tensor.axes])
 
 
-def _aligned(value: Tensor, axes: Sequence[AxisId]) -> Array:
+def _aligned(value: Tensor, tensor: Tensor) -> Array:
     """A statistic as an array that broadcasts against a tensor of those axes."""
+    axes, shape = tensor.axes, tensor.shape
     kept = [a for a in axes if a in value.axes]
     missing = [a for a in value.axes if a not in axes]
     if missing:
@@ -104,6 +121,14 @@ def _aligned(value: Tensor, axes: Sequence[AxisId]) -> Array:
             expected=f"axes of {tuple(axes)}",
             got=value.axes,
         )
+    for axis in kept:
+        if value.sizes[axis] not in (1, shape[axes.index(axis)]):
+            raise SizeError(
+                "a statistic has one value for each index of an axis that it keeps",
+                axis=axis,
+                expected=shape[axes.index(axis)],
+                got=value.sizes[axis],
+            )
     array = np.asarray(transpose(value, kept))
     return array.reshape([value.sizes[a] if a in kept else 1 for a in axes])
 
@@ -264,7 +289,7 @@ class FixedZeroMeanUnitVariance(_AlongAxis):
     mean: Numbers = attrs.field(converter=_numbers)
     std: Numbers = attrs.field(converter=_numbers)
     axis: AxisId | None = attrs.field(default=None, converter=_axis)
-    eps: float = attrs.field(default=0.0, converter=float)
+    eps: float = attrs.field(default=0.0, converter=_number)
 
     def __attrs_post_init__(self) -> None:
         _check_lists(self.name, self.axis, mean=self.mean, std=self.std)
@@ -289,6 +314,11 @@ class _Measured:
 
     axes: tuple[AxisId, ...] | None = attrs.field(default=None, converter=_axes, kw_only=True)
     scope: Scope = attrs.field(default="sample", kw_only=True)
+
+    @scope.validator
+    def _known(self, _: object, scope: str) -> None:
+        _check(scope in ("sample", "dataset"), "scope", "no such scope", "sample, dataset", scope)
+
     whole_axes: ClassVar[tuple[AxisId, ...]] = ()
 
 
@@ -311,7 +341,7 @@ class ZeroMeanUnitVariance(_Measured):
 
     name: ClassVar[str] = "zero_mean_unit_variance"
     reference: ClassVar[MemberId | None] = None
-    eps: float = attrs.field(default=1e-6, converter=float)
+    eps: float = attrs.field(default=1e-6, converter=_number)
 
     def __attrs_post_init__(self) -> None:
         _check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
@@ -327,7 +357,7 @@ class ZeroMeanUnitVariance(_Measured):
         return _floating(spec)
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        mean, std = (_aligned(v, tensor.axes) for v in values)
+        mean, std = (_aligned(v, tensor) for v in values)
         data = functions.center_and_scale(as_array(tensor.data), center=mean, scale=std + self.eps)
         return Tensor(data, tensor.axes)
 
@@ -341,9 +371,9 @@ class ScaleRange(_Measured):
     """
 
     name: ClassVar[str] = "scale_range"
-    min_percentile: float = attrs.field(default=0.0, converter=float)
-    max_percentile: float = attrs.field(default=100.0, converter=float)
-    eps: float = attrs.field(default=1e-6, converter=float)
+    min_percentile: float = attrs.field(default=0.0, converter=_number)
+    max_percentile: float = attrs.field(default=100.0, converter=_number)
+    eps: float = attrs.field(default=1e-6, converter=_number)
     reference: MemberId | None = attrs.field(
         default=None, converter=attrs.converters.optional(MemberId)
     )
@@ -364,7 +394,7 @@ class ScaleRange(_Measured):
         return _floating(spec)
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        low, high = (_aligned(v, tensor.axes) for v in values)
+        low, high = (_aligned(v, tensor) for v in values)
         data = functions.center_and_scale(
             as_array(tensor.data), center=low, scale=high - low + self.eps
         )
@@ -380,10 +410,14 @@ class Clip(_Measured):
 
     name: ClassVar[str] = "clip"
     reference: ClassVar[MemberId | None] = None
-    min: float | None = attrs.field(default=None)
-    max: float | None = attrs.field(default=None)
-    min_percentile: float | None = attrs.field(default=None)
-    max_percentile: float | None = attrs.field(default=None)
+    min: float | None = attrs.field(default=None, converter=attrs.converters.optional(_number))
+    max: float | None = attrs.field(default=None, converter=attrs.converters.optional(_number))
+    min_percentile: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_number)
+    )
+    max_percentile: float | None = attrs.field(
+        default=None, converter=attrs.converters.optional(_number)
+    )
 
     def __attrs_post_init__(self) -> None:
         for bound, percentile in ((self.min, self.min_percentile), (self.max, self.max_percentile)):
@@ -414,7 +448,7 @@ class Clip(_Measured):
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
         data = as_array(tensor.data)
         planned = functions.clip_dtype(tensor.dtype, self.min, self.max)
-        given = iter([_nearest(_aligned(v, tensor.axes), planned) for v in values])
+        given = iter([_nearest(_aligned(v, tensor), planned) for v in values])
         low = self.min if self.min_percentile is None else next(given)
         high = self.max if self.max_percentile is None else next(given)
         return Tensor(functions.clip(data, low=low, high=high), tensor.axes)
@@ -422,6 +456,7 @@ class Clip(_Measured):
 
 def _nearest(values: Any, dtype: str) -> Any:
     """Percentiles given from outside may lie between or beyond integers; take the nearest one."""
-    if "int" not in dtype:
+    if "float" in dtype:
         return values
-    return np.clip(np.rint(values), np.iinfo(dtype).min, np.iinfo(dtype).max)
+    # limits are met in `clip`, in exact integers
+    return np.clip(np.rint(values), 0, 1) if dtype == "bool" else np.rint(values)

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import attrs
+from immutabledict import immutabledict
 
 from ..axes import AxisId, MemberId
-from ..errors import NotFittedError, UnknownMemberError
+from ..errors import NotFittedError, OperationError, UnknownMemberError
 from ..sample import AxisBlock, Region, Sample, get_member, with_member
-from ..spec import SampleSpec
+from ..spec import SampleSpec, tensor_spec
 from ..stats.compute import measure
 from ..stats.measure import Measure
-from ..tensor import Tensor, pad, slice_axes
+from ..tensor import PadMode, Tensor, pad, slice_axes
 from .records import Operation
 
 __all__ = ["Step", "Transform", "bind", "cut"]
@@ -43,15 +44,37 @@ class Transform:
         values: the statistics that it needs, in the order of `measures`; None until they are
             bound by `fit`. An operation without measures is bound from the start.
 
-    Example:
+    Examples:
         >>> from bioimageio_fn.ops.records import Sigmoid
         >>> Transform(Sigmoid(), "probability")
         Transform(op=Sigmoid(), member='probability', values=())
     """
 
-    op: Operation
+    op: Operation = attrs.field()
     member: MemberId = attrs.field(converter=MemberId)
     values: tuple[Tensor, ...] | None = attrs.field(converter=_values)
+
+    @op.validator
+    def _is_operation(self, _: object, op: object) -> None:
+        if not isinstance(op, Operation):
+            raise OperationError(
+                "a transform is made of an operation",
+                tensor=self.member,
+                expected="a record such as Sigmoid()",
+                got=repr(op),
+            )
+
+    @values.validator
+    def _one_for_each_measure(self, _: object, values: tuple[Tensor, ...] | None) -> None:
+        kinds = values is None or all(isinstance(v, Tensor) for v in values)
+        if not kinds or (values is not None and len(values) != len(self.measures)):
+            raise OperationError(
+                "a transform is bound by one tensor for each of its measures",
+                tensor=self.member,
+                step=self.op.name,
+                expected=", ".join(m.name for m in self.measures) or "none",
+                got=values,
+            )
 
     @values.default
     def _nothing_to_measure(self) -> tuple[Tensor, ...] | None:
@@ -98,6 +121,7 @@ class Transform:
                 remedy="bind them with fit(chain, sample)",
             )
         tensor = get_member(sample, self.member)
+        self.op.plan(tensor_spec(tensor))  # raises where the operation does not fit the tensor
         return with_member(sample, self.member, self.op.apply(tensor, *self.values))
 
 
@@ -118,21 +142,31 @@ def bind(transform: Transform, sample: Sample, unprocessed: Sample) -> Transform
     return attrs.evolve(transform, values=values)
 
 
-def cut(transform: Transform, regions: Mapping[MemberId, Region]) -> Transform:
+def cut(
+    transform: Transform,
+    regions: Mapping[MemberId, Region],
+    modes: Mapping[MemberId, PadMode] = immutabledict(),
+) -> Transform:
     """The same transform for one block: statistics that keep an axis are cut with it.
 
-    Where a block is padded, its last statistics are continued as its pixels are.
+    Where a block is padded, its statistics are continued as its pixels are; beside constant
+    pixels, as the last ones.
+
+    Args:
+        regions: where the block lies in each tensor.
+        modes: how each tensor is padded; by default `symmetric`.
     """
     if not transform.values:
         return transform
     values = [
-        _cut_value(value, regions.get(m.member, {}))
+        _cut_value(value, regions.get(m.member, {}), modes.get(m.member, "symmetric"))
         for value, m in zip(transform.values, transform.measures, strict=True)
     ]
     return attrs.evolve(transform, values=values)
 
 
-def _cut_value(value: Tensor, region: Mapping[AxisId, AxisBlock]) -> Tensor:
+def _cut_value(value: Tensor, region: Mapping[AxisId, AxisBlock], mode: PadMode) -> Tensor:
     mine = {axis: block for axis, block in region.items() if axis in value.axes}
     part = slice_axes(value, {a: (b.outer_start, b.outer_stop) for a, b in mine.items()})
-    return pad(part, {a: (0, b.padding) for a, b in mine.items()}, mode="edge")
+    widths = {a: (0, b.padding) for a, b in mine.items()}
+    return pad(part, widths, mode="edge" if mode == "constant" else mode)

@@ -37,7 +37,7 @@ def measure(tensor: Tensor, wanted: Measure) -> Tensor:
         AxesError: if an axis to reduce is not there.
         SizeError: if an axis to reduce has size 0.
 
-    Example:
+    Examples:
         >>> t = Tensor(np.array([[1, 2], [3, 5]], "uint8"), "yx")
         >>> measure(t, Measure("mean", "raw", "x")).data.tolist()
         [1.5, 4.0]
@@ -59,13 +59,18 @@ def measure(tensor: Tensor, wanted: Measure) -> Tensor:
             )
     kept = [a for a in tensor.axes if a not in reduced]
     value = _COMPUTE[wanted.name](tensor, kept, wanted)
-    if np.isnan(value).any():
+    if np.isnan(value).any() and _any_all_missing(tensor, kept):
         warnings.warn(
             f"tensor '{wanted.member}' holds nothing but NaN where its {wanted.name} is taken",
             DataWarning,
             stacklevel=2,
         )
     return Tensor(value, kept)
+
+
+def _any_all_missing(tensor: Tensor, kept: Sequence[AxisId]) -> bool:
+    """Whether somewhere nothing but NaN is measured: of infinite values the result is NaN too."""
+    return bool((_moments(tensor, kept).count == 0).any())
 
 
 @attrs.frozen
@@ -80,7 +85,13 @@ class _Moments:
 def _moments_of(part: FloatArray, reduced: tuple[int, ...]) -> _Moments:
     present = ~np.isnan(part)
     count = present.sum(axis=reduced, keepdims=True, dtype=np.float64)
-    mean = np.where(present, part, 0).sum(axis=reduced, keepdims=True) / np.maximum(count, 1)
+    # sums of differences to one of the values: exact where all are equal
+    pivot = part[tuple(slice(0, 1) if i in reduced else slice(None) for i in range(part.ndim))]
+    if not np.isfinite(pivot).all():
+        pivot = np.fmin.reduce(part, axis=reduced, keepdims=True)
+        pivot = np.where(np.isfinite(pivot), pivot, 0)
+    total = np.where(present, part - pivot, 0).sum(axis=reduced, keepdims=True)
+    mean = pivot + total / np.maximum(count, 1)
     deviation = np.where(present, part - mean, 0)
     m2 = (deviation * deviation).sum(axis=reduced, keepdims=True)
     return _Moments(*(np.squeeze(a, axis=reduced) for a in (count, mean, m2)))
@@ -90,8 +101,11 @@ def _merged(a: _Moments, b: _Moments) -> _Moments:
     """Moments of both parts together: Chan, Golub and LeVeque (1979), eq. 2.1."""
     count = a.count + b.count
     share = b.count / np.maximum(count, 1)
-    delta = b.mean - a.mean
-    return _Moments(count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * a.count * share)
+    # an empty part has no mean, and infinity less infinity none either
+    delta = np.where((a.count == 0) | (b.count == 0) | (a.mean == b.mean), 0, b.mean - a.mean)
+    mean = np.where(a.count == 0, b.mean, a.mean + np.where(share > 0, delta * share, 0))
+    mean = np.where(np.isinf(a.mean) & np.isfinite(b.mean), a.mean, mean)
+    return _Moments(count, mean, a.m2 + b.m2 + delta * delta * a.count * share)
 
 
 def _moments(tensor: Tensor, kept: Sequence[AxisId]) -> _Moments:

@@ -40,7 +40,7 @@ class Measure:
     Raises:
         OperationError: if q is missing, or not within 0 and 1.
 
-    Example:
+    Examples:
         >>> Measure("mean", "raw", "xy") == Measure("mean", "raw", ["y", "x"])
         True
     """
@@ -54,12 +54,14 @@ class Measure:
         default="sample", validator=attrs.validators.in_(("sample", "dataset"))
     )
     q: float | None = attrs.field(default=None)
-    method: QuantileMethod | None = attrs.field(default=None)
+    method: QuantileMethod | None = attrs.field(
+        default=None, validator=attrs.validators.in_((None, "linear", "inverted_cdf"))
+    )
 
     def __attrs_post_init__(self) -> None:
         is_quantile = self.name == "quantile"
         valid = self.q is not None and 0 <= self.q <= 1 and self.method is not None
-        if is_quantile != valid or (not is_quantile and self.q is not None):
+        if is_quantile != valid or (not is_quantile and (self.q, self.method) != (None, None)):
             raise OperationError(
                 "a quantile needs q from 0 to 1 and a method, and nothing else has them",
                 tensor=self.member,
