@@ -224,7 +224,9 @@ def readings(shape: Sequence[int], contract: TensorContract) -> list[Reading]:
 def _channel_moved(axes: Sequence[AxisContract]) -> list[list[AxisContract]]:
     channel = [a for a in axes if a.type == "channel"]
     rest = [a for a in axes if a.type != "channel"]
-    return [[*rest[:i], *channel, *rest[i:]] for i in range(len(rest) + 1)] if channel else []
+    first = 1 if rest and rest[0].type == "batch" else 0
+    places = range(first, len(rest) + 1) if channel else ()
+    return [[*rest[:i], *channel, *rest[i:]] for i in places]
 
 
 def _assignments(shape: tuple[int, ...], axes: Sequence[AxisContract]) -> Iterator[Reading]:

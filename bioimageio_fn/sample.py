@@ -15,7 +15,7 @@ from immutabledict import immutabledict
 
 from .axes import AxisId, MemberId
 from .errors import ArrayError, SizeError, UnknownMemberError
-from .tensor import Tensor
+from .tensor import PadMode, Tensor, crop, pad, slice_axes
 
 __all__ = [
     "AxisBlock",
@@ -25,6 +25,7 @@ __all__ = [
     "SampleBlock",
     "Stat",
     "get_member",
+    "part_of",
     "with_member",
 ]
 
@@ -171,6 +172,23 @@ class AxisBlock:
 
 Region = Mapping[AxisId, AxisBlock]
 """What a block holds of one tensor; axes that are not named are whole."""
+
+
+def part_of(
+    tensor: Tensor, region: Mapping[AxisId, AxisBlock], *, mode: PadMode, value: float = 0
+) -> Tensor:
+    """What a block reads of a tensor: its own pixels and its halo, padded at the end.
+
+    The padding is that of the whole tensor, also where it mirrors pixels that are not the block's.
+    """
+    mirrored = {
+        axis: max(0, min(block.outer_start, block.outer_stop - block.padding - 1))
+        for axis, block in region.items()
+    }
+    part = slice_axes(tensor, {a: (mirrored[a], b.outer_stop) for a, b in region.items()})
+    widths = {a: (0, b.padding) for a, b in region.items() if b.padding}
+    padded = pad(part, widths, mode=mode, value=value)
+    return crop(padded, {a: (b.outer_start - mirrored[a], 0) for a, b in region.items()})
 
 
 def _regions(regions: Mapping[Any, Mapping[Any, AxisBlock]]) -> immutabledict[MemberId, Region]:

@@ -170,7 +170,7 @@ def image05(
 
     Args:
         space: its axes in space.
-        size: size of each of them, `4 + n * 4` by default.
+        size: size of each of them, `8 + n * 4` by default.
         channels: number of channels.
         scale: pixels of the output for each pixel of the input.
         offset: pixels more in the output.
@@ -182,7 +182,7 @@ def image05(
         out_channels: number of channels of the output, if it is another.
         fields: everything else of the input, such as `pad`.
     """
-    size = sized(4, 4) if size is None else size
+    size = sized(8, 4) if size is None else size
     more = {"halo": halo} if halo else {}
     return model05(
         [
@@ -212,7 +212,7 @@ def image05(
 def image04(
     *,
     space="yx",
-    smallest=4,
+    smallest=8,
     by=4,
     channels=1,
     scale=1.0,

@@ -19,7 +19,7 @@ import attrs
 from ..errors import BlockError
 from ..sample import AxisBlock
 
-__all__ = ["AxisGrid", "Follower", "align_step", "grid_starts", "place"]
+__all__ = ["AxisGrid", "Follower", "align_step", "grid_starts", "max_stride", "place"]
 
 
 @attrs.frozen
@@ -85,17 +85,22 @@ def grid_starts(size: int, block: int, step: int, followers: Sequence[Follower])
     """
     if size <= block:
         return (0,)
-    reach = min(math.floor((f.of(block) - 2 * f.halo) / f.scale) for f in followers)
-    stride = reach // step * step
+    stride = max_stride(block, step, followers)
     if stride < 1:
         raise BlockError(
             "a block of this size has no room between its halos",
-            expected=f"more than {block - reach} pixels and a multiple of {step}",
+            expected=f"room for a step of {step} pixels beside twice the halo",
             got=block,
             remedy="take larger blocks or a smaller halo",
         )
     last = size - block
     return (*range(0, last, stride), last)
+
+
+def max_stride(block: int, step: int, followers: Sequence[Follower]) -> int:
+    """How far apart blocks may start, in multiples of the step; less than 1 if they can not."""
+    room = min(math.floor((f.of(block) - 2 * f.halo) / f.scale) for f in followers)
+    return room // step * step
 
 
 def place(grid: AxisGrid, follower: Follower, total: int) -> tuple[AxisBlock, ...]:

@@ -6,7 +6,7 @@ order; a missing block is an error, never a hole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import array_api_compat
@@ -37,13 +37,12 @@ def merge(blocks: Iterable[SampleBlock], plan: BlockPlan) -> Sample:
     seen: set[int] = set()
     sample_id: str | None = None
     for block in blocks:
-        if block.meta.index in seen:
-            raise BlockError("a block came twice", got=f"block {block.meta.index}")
+        _check_block(block, seen, set(arrays), plan)
         seen.add(block.meta.index)
         sample_id = block.sample.id
         for name, tensor in block.sample.members.items():
             region = block.meta.regions.get(name, {})
-            own = _own(name, tensor, region)
+            own = _own(name, tensor, region, plan)
             axes[name] = tensor.axes
             if plan.count == 1:
                 arrays[name] = own.data
@@ -57,15 +56,39 @@ def merge(blocks: Iterable[SampleBlock], plan: BlockPlan) -> Sample:
     return Sample({name: Tensor(array, axes[name]) for name, array in arrays.items()}, id=sample_id)
 
 
-def _own(name: MemberId, tensor: Tensor, region: Region) -> Tensor:
+def _check_block(
+    block: SampleBlock, seen: Collection[int], members: Collection[str], plan: BlockPlan
+) -> None:
+    index = block.meta.index
+    if index in seen:
+        raise BlockError("a block came twice", got=f"block {index}")
+    if index >= plan.count or block.meta.count != plan.count:
+        raise BlockError(
+            "a block is not one of this plan",
+            expected=f"one of {plan.count} blocks",
+            got=f"block {index} of {block.meta.count}",
+        )
+    for name in block.sample.members:
+        if name not in plan.sizes:
+            raise BlockError("the plan does not say where this tensor belongs", tensor=name)
+    if seen and set(block.sample.members) != set(members):
+        raise BlockError(
+            f"block {index} has other tensors than the blocks before it",
+            expected=", ".join(members),
+            got=", ".join(block.sample.members) or "none",
+        )
+
+
+def _own(name: MemberId, tensor: Tensor, region: Region, plan: BlockPlan) -> Tensor:
     """The part of a block's tensor that is its own: without halo and padding."""
-    for axis, block in region.items():
-        if tensor.sizes.get(axis) != block.size:
+    for axis, known in plan.sizes.get(name, {}).items():
+        expected = region[axis].size if axis in region else known
+        if expected is not None and tensor.sizes.get(axis) != expected:
             raise BackendError(
                 "the network gave an output of a size that its description does not say",
                 tensor=name,
                 axis=axis,
-                expected=block.size,
+                expected=expected,
                 got=tensor.sizes.get(axis),
             )
     return slice_axes(

@@ -25,8 +25,8 @@ from ..contract.records import (
 )
 from ..errors import AxesError, BlockError, SizeError
 from ..sample import AxisBlock, BlockMeta
-from .grid import AxisGrid, Follower, align_step, grid_starts, place
-from .sizes import common_valid, fixed_size, start_step
+from .grid import AxisGrid, Follower, align_step, grid_starts, max_stride, place
+from .sizes import common_valid, fixed_size, start_steps, whole_size
 
 __all__ = ["BlockPlan", "PlannedAxis", "block_metas", "plan_blocks"]
 
@@ -138,7 +138,7 @@ def plan_blocks(
     followers = _followers(contract, groups, widths, shapes)
     axes: list[PlannedAxis] = []
     for name, group in groups.items():
-        rules = _rules(contract, group, signature or {})
+        rules = _rules(contract, group, followers[name], signature or {})
         grid = _grid(group, rules, wanted.get(name), list(followers[name].values()))
         axes.append(_planned(name, grid, followers[name], shapes))
     sizes: dict[str, dict[AxisId, int | None]] = {
@@ -205,7 +205,7 @@ def _requested(
     if given is None:
         return {}
     if isinstance(given, int):
-        return {n: given for n, g in groups.items() if g.axes[0][1].type == "space"}
+        given = {g.axes[0][1].id: given for g in groups.values() if g.axes[0][1].type == "space"}
     flat: dict[tuple[str | None, AxisId], int] = {}
     for name, value in given.items():
         if isinstance(value, Mapping):
@@ -226,21 +226,33 @@ def _requested(
                 axis=axis,
                 expected=f"one of {', '.join(groups)}",
             )
-        result |= dict.fromkeys(names, value)
+        for group in names:
+            if value < 0 or result.setdefault(group, value) != value:
+                raise BlockError(
+                    f"{what} is negative, or differs for axes that are cut together",
+                    tensor=member,
+                    axis=axis,
+                    expected=result.get(group, "0 or more"),
+                    got=value,
+                )
     return result
 
 
 def _rules(
-    contract: ModelContract, group: _Group, signature: Mapping[Any, Sequence[int | None]]
+    contract: ModelContract,
+    group: _Group,
+    followers: Mapping[Key, Follower],
+    signature: Mapping[Any, Sequence[int | None]],
 ) -> list[SizeRule]:
     """The rules that the sizes of blocks have to keep in a direction."""
     rules: list[SizeRule] = [axis.size for _, axis in group.axes]
-    for member, axis in group.axes:
-        fixed = signature.get(member, ())
-        position = contract.tensor(member, "input").axis_ids.index(axis.id)
-        size = fixed[position] if position < len(fixed) else None
+    for (member, axis), follower in followers.items():
+        if member not in signature:
+            continue
+        position = contract.tensor(member, "input").axis_ids.index(axis)
+        size = next(iter(signature[member][position : position + 1]), None)
         if size is not None:
-            rules.append(FixedSize(size))
+            rules.append(FixedSize(math.ceil((size - follower.offset) / follower.scale)))
     if group.axes[0][1].type == "batch":
         outputs = [a.size for t in contract.outputs for a in t.axes if a.type == "batch"]
         rules += [size for size in outputs if isinstance(size, FixedSize)]
@@ -281,17 +293,24 @@ def _grid(
     followers: Sequence[Follower],
 ) -> AxisGrid:
     axis = group.axes[0][1]
-    block = _block(group, rules, requested)
+    block = _block(group, rules, requested, followers)
     if block != group.size and axis.type == "channel":
         raise _size_error("wrong number of channels", group, rules)
     if block < group.size:
         _check_may_split(group, rules, followers)
-    step = align_step(1 if axis.type == "batch" else start_step(rules), followers)
+    candidates = [1] if axis.type == "batch" else start_steps(rules)
+    steps = [align_step(step, followers) for step in candidates]
+    step = next((s for s in steps if max_stride(block, s, followers) > 0), steps[-1])
     padded = block + max(0, -(-(group.size - block) // step)) * step
     return AxisGrid(group.size, block, grid_starts(padded, block, step, followers))
 
 
-def _block(group: _Group, rules: Sequence[SizeRule], requested: int | None) -> int:
+def _block(
+    group: _Group,
+    rules: Sequence[SizeRule],
+    requested: int | None,
+    followers: Sequence[Follower],
+) -> int:
     """Pixels of a block: as asked for, else the whole axis, else what the model is fixed at."""
     member, axis = group.axes[0]
     if requested is not None and common_valid(rules, requested) != requested:
@@ -302,7 +321,7 @@ def _block(group: _Group, rules: Sequence[SizeRule], requested: int | None) -> i
             expected=" and ".join(map(str, rules)),
             got=requested,
         )
-    whole = common_valid(rules, group.size)
+    whole = whole_size(rules, group.size, followers)
     if whole is not None:
         return whole if requested is None else min(requested, whole)
     block = fixed_size(rules)
@@ -317,6 +336,8 @@ def _check_may_split(
     axis = group.axes[0][1]
     if axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers):
         return
+    if common_valid(rules, group.size) is not None:
+        raise _size_error("this axis can not be cut into blocks", group, rules)
     raise _size_error("this axis is longer than the model takes, and can not be cut", group, rules)
 
 
@@ -371,7 +392,16 @@ def _check_outputs(contract: ModelContract, plan: BlockPlan) -> None:
     for axis in plan.axes:
         if len(axis.grid.starts) == 1:
             continue
-        following = {member for member, _ in axis.places}
+        members = [member for member, _ in axis.places]
+        doubled = next((m for m in members if members.count(m) > 1), None)
+        if doubled is not None:
+            raise BlockError(
+                "two axes of a tensor go together, so that neither can be cut",
+                tensor=doubled,
+                axis=axis.name,
+                remedy="give a sample that the model takes in one piece",
+            )
+        following = set(members)
         for tensor in contract.outputs:
             _check_output(tensor.id, tensor.id in following, axis.name, plan)
 

@@ -10,12 +10,14 @@ import math
 from collections.abc import Sequence
 
 from ..contract.records import FixedSize, ParameterizedSize, SizeRule, nearest_valid
+from .grid import Follower
 
-__all__ = ["common_valid", "fixed_size", "start_step"]
+__all__ = ["common_valid", "fixed_size", "start_steps", "whole_size"]
 
 ASSUMED_STEP = 32
 """Starts in a model of fixed size lie on multiples of the largest power of two that divides its
-size, up to this: networks halve their input a few times, and say so nowhere."""
+size and leaves room between its halos, up to this: networks halve their input a few times, and say
+so nowhere."""
 
 
 def common_valid(rules: Sequence[SizeRule], size: int) -> int | None:
@@ -30,7 +32,7 @@ def common_valid(rules: Sequence[SizeRule], size: int) -> int | None:
     # beyond this every combination of remainders has been met
     steps = [rule.step for rule in rules if isinstance(rule, ParameterizedSize)]
     smallest = [rule.min for rule in rules if isinstance(rule, ParameterizedSize)]
-    bound = max([size, *smallest]) + math.lcm(*steps)
+    bound = max([size, *smallest, *_fixed(rules)]) + math.lcm(*steps)
     while size <= bound:
         nearest = [valid for rule in rules if (valid := nearest_valid(rule, size)) is not None]
         if len(nearest) < len(rules):
@@ -48,19 +50,44 @@ def fixed_size(rules: Sequence[SizeRule]) -> int | None:
         >>> fixed_size([ParameterizedSize(16, 16), FixedSize(32)])
         32
     """
-    sizes = {rule.size for rule in rules if isinstance(rule, FixedSize)}
-    return next((size for size in sizes if common_valid(rules, size) == size), None)
+    return next((size for size in _fixed(rules) if common_valid(rules, size) == size), None)
 
 
-def start_step(rules: Sequence[SizeRule]) -> int:
-    """What the starts of blocks are multiples of.
+def _fixed(rules: Sequence[SizeRule]) -> list[int]:
+    return [rule.size for rule in rules if isinstance(rule, FixedSize)]
+
+
+def whole_size(rules: Sequence[SizeRule], size: int, followers: Sequence[Follower]) -> int | None:
+    """The size to which a whole sample is padded; None if there is none.
+
+    The nearest one at which every follower has whole pixels, so that blocks, which start on whole
+    pixels, can end where the whole does; where there is none, the nearest one.
 
     Examples:
-        >>> start_step([ParameterizedSize(80, 16)]), start_step([FixedSize(512)])
-        (16, 32)
+        >>> from fractions import Fraction
+        >>> whole_size([ParameterizedSize(16, 2)], 21, [Follower(Fraction(1, 4))])
+        24
+    """
+    nearest = common_valid(rules, size)
+    candidate = nearest
+    for _ in range(math.lcm(*(f.scale.denominator for f in followers))):
+        if candidate is None:
+            return nearest
+        if all((candidate * f.scale + f.offset).denominator == 1 for f in followers):
+            return candidate
+        candidate = common_valid(rules, candidate + 1)
+    return nearest
+
+
+def start_steps(rules: Sequence[SizeRule]) -> list[int]:
+    """What the starts of blocks may be multiples of, the one to prefer first.
+
+    Examples:
+        >>> start_steps([ParameterizedSize(80, 16)]), start_steps([FixedSize(40)])
+        ([16], [8, 4, 2, 1])
     """
     steps = [rule.step for rule in rules if isinstance(rule, ParameterizedSize)]
-    fixed = [rule.size for rule in rules if isinstance(rule, FixedSize)]
-    if steps:
-        return math.lcm(*steps)
-    return math.gcd(ASSUMED_STEP, *fixed) if fixed else 1
+    if steps or not _fixed(rules):
+        return [math.lcm(*steps)]
+    step = math.gcd(ASSUMED_STEP, *_fixed(rules))
+    return [step >> n for n in range(step.bit_length())]

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from ..contract.records import Padding
 from ..errors import BlockError
-from ..sample import BlockMeta, Region, Sample, SampleBlock
-from ..tensor import Tensor, pad, slice_axes
+from ..sample import BlockMeta, Sample, SampleBlock, part_of
 from .plan import BlockPlan, block_metas
 
 __all__ = ["cut_block", "split"]
@@ -39,6 +38,11 @@ def check_planned(sample: Sample, plan: BlockPlan) -> None:
     Raises:
         BlockError: if an axis has another size than the plan says.
     """
+    for name in plan.padding:
+        if name not in sample.members:
+            raise BlockError(
+                "this plan was made for a sample with more tensors", tensor=name, got=sample
+            )
     for name, tensor in sample.members.items():
         for axis, size in tensor.sizes.items():
             planned = plan.sizes.get(name, {}).get(axis)
@@ -55,14 +59,14 @@ def check_planned(sample: Sample, plan: BlockPlan) -> None:
 
 def cut_block(sample: Sample, meta: BlockMeta, plan: BlockPlan) -> SampleBlock:
     """One block of a sample."""
+    padding = {name: plan.padding.get(name, Padding()) for name in sample.members}
     members = {
-        name: _part(tensor, meta.regions.get(name, {}), plan.padding.get(name, Padding()))
+        name: part_of(
+            tensor,
+            meta.regions.get(name, {}),
+            mode=padding[name].mode,
+            value=padding[name].value,
+        )
         for name, tensor in sample.members.items()
     }
     return SampleBlock(Sample(members, id=sample.id), meta)
-
-
-def _part(tensor: Tensor, region: Region, padding: Padding) -> Tensor:
-    part = slice_axes(tensor, {a: (b.outer_start, b.outer_stop) for a, b in region.items()})
-    widths = {a: (0, b.padding) for a, b in region.items() if b.padding}
-    return pad(part, widths, mode=padding.mode, value=padding.value) if widths else part

@@ -72,8 +72,13 @@ def model_contract(description: ResourceDescr | InvalidDescr) -> ModelContract:
 
 
 def _exact(number: float) -> Fraction:
-    """The fraction that a decimal number stands for: 0.1 is 1/10, 0.333333333 is 1/3."""
-    return Fraction(str(number)).limit_denominator(1_000_000)
+    """The fraction that a decimal number stands for: 0.1 is 1/10."""
+    return Fraction(str(number))
+
+
+def _ratio(scale: Fraction) -> Fraction:
+    """A ratio of sizes with the digits that were cut off restored: 0.333333333 is 1/3."""
+    return scale.limit_denominator(1_000_000)
 
 
 def _contract(
@@ -158,7 +163,7 @@ def _size_0_5(axis: Any, axes: dict[tuple[str, str], Any]) -> SizeRule:
         return ReferencedSize(
             MemberId(size.tensor_id),
             AxisId(str(size.axis_id)),
-            _exact(reference.scale) / _exact(axis.scale),
+            _ratio(_exact(reference.scale) / _exact(axis.scale)),
             Fraction(size.offset),
         )
     return FixedSize(int(size))
@@ -219,12 +224,17 @@ def _output_0_4(tensor: Any, axes_by_name: dict[str, tuple[AxisId, ...]]) -> Ten
 def _implicit_sizes(shape: Any, reference: str, axes: tuple[AxisId, ...]) -> list[SizeRule]:
     """Sizes by position: each scale belongs to the next axis of the reference, null to none."""
     position = iter(axes)
-    return [
-        FixedSize(math.floor(2 * _exact(offset)))
-        if not scale
-        else ReferencedSize(MemberId(reference), next(position), _exact(scale), 2 * _exact(offset))
-        for scale, offset in zip(shape.scale, shape.offset, strict=True)
-    ]
+
+    def size(scale: float | None, offset: float) -> SizeRule:
+        more = 2 * _exact(offset)
+        if scale is None:
+            return FixedSize(math.floor(more))
+        axis = next(position)
+        if scale == 0:
+            return FixedSize(math.floor(more))
+        return ReferencedSize(MemberId(reference), axis, _ratio(_exact(scale)), more)
+
+    return [size(s, o) for s, o in zip(shape.scale, shape.offset, strict=True)]
 
 
 def _tensor_0_4(

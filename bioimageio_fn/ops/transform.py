@@ -14,11 +14,11 @@ from immutabledict import immutabledict
 
 from ..axes import AxisId, MemberId
 from ..errors import NotFittedError, OperationError, UnknownMemberError
-from ..sample import AxisBlock, Region, Sample, get_member, with_member
+from ..sample import AxisBlock, Region, Sample, get_member, part_of, with_member
 from ..spec import SampleSpec, tensor_spec
 from ..stats.compute import measure
 from ..stats.measure import Measure
-from ..tensor import PadMode, Tensor, pad, slice_axes
+from ..tensor import PadMode, Tensor
 from .records import Operation
 
 __all__ = ["Step", "Transform", "bind", "cut"]
@@ -167,6 +167,4 @@ def cut(
 
 def _cut_value(value: Tensor, region: Mapping[AxisId, AxisBlock], mode: PadMode) -> Tensor:
     mine = {axis: block for axis, block in region.items() if axis in value.axes}
-    part = slice_axes(value, {a: (b.outer_start, b.outer_stop) for a, b in mine.items()})
-    widths = {a: (0, b.padding) for a, b in mine.items()}
-    return pad(part, widths, mode="edge" if mode == "constant" else mode)
+    return part_of(value, mine, mode="edge" if mode == "constant" else mode)

@@ -288,9 +288,11 @@ def cuts(draw, size):
 
 
 def block_of(tensor, region, mode):
-    """The tensor as a block sees it: cut, then padded at its end."""
-    part = slice_axes(tensor, {a: (b.outer_start, b.outer_stop) for a, b in region.items()})
-    return pad(part, {a: (0, b.padding) for a, b in region.items()}, mode=mode)
+    """The tensor as a block sees it: cut, then padded at the end of the whole."""
+    whole = pad(tensor, {a: (0, b.padding) for a, b in region.items()}, mode=mode)
+    return slice_axes(
+        whole, {a: (b.outer_start, b.outer_start + b.size) for a, b in region.items()}
+    )
 
 
 @given(st.data(), st.lists(st.sampled_from(STEPS), min_size=1, max_size=3))
