@@ -90,7 +90,7 @@ def grid_starts(size: int, block: int, step: int, followers: Sequence[Follower])
         raise BlockError(
             "a block of this size has no room between its halos",
             expected=f"room for a step of {step} pixels beside twice the halo",
-            got=block,
+            got=f"{block} pixels",
             remedy="take larger blocks or a smaller halo",
         )
     last = size - block

@@ -26,7 +26,7 @@ from ..contract.records import (
 from ..errors import AxesError, BlockError, SizeError
 from ..sample import AxisBlock, BlockMeta
 from .grid import AxisGrid, Follower, align_step, grid_starts, max_stride, place
-from .sizes import common_valid, fixed_size, start_steps, whole_size
+from .sizes import common_valid, fixed_size, meeting_size, start_steps
 
 __all__ = ["BlockPlan", "PlannedAxis", "block_metas", "plan_blocks"]
 
@@ -112,7 +112,8 @@ def plan_blocks(
         contract: the model's contract.
         shapes: for each input that is given, the size of each axis.
         block_shape: pixels of a block, halo included, by axis (`{"y": 256, "x": 256}`) or by
-            input and axis. Axes that are not named are not cut.
+            input and axis. Axes that are not named are not cut. Where an output has larger pixels
+            than the sizes have steps, a block may come out larger by less than one of them.
         halo: input pixels at inner seams that are not to be trusted; by default what the outputs
             describe.
         signature: for each input, the sizes at which the backend is fixed, in the order of the
@@ -293,7 +294,7 @@ def _grid(
     followers: Sequence[Follower],
 ) -> AxisGrid:
     axis = group.axes[0][1]
-    block = _block(group, rules, requested, followers)
+    block = _block(group, rules, requested)
     if block != group.size and axis.type == "channel":
         raise _size_error("wrong number of channels", group, rules)
     if block < group.size:
@@ -301,16 +302,14 @@ def _grid(
     candidates = [1] if axis.type == "batch" else start_steps(rules)
     steps = [align_step(step, followers) for step in candidates]
     step = next((s for s in steps if max_stride(block, s, followers) > 0), steps[-1])
+    whole = common_valid(rules, group.size)
+    if whole is not None and axis.type != "batch":
+        block = meeting_size(block, whole, candidates[0], step)
     padded = block + max(0, -(-(group.size - block) // step)) * step
     return AxisGrid(group.size, block, grid_starts(padded, block, step, followers))
 
 
-def _block(
-    group: _Group,
-    rules: Sequence[SizeRule],
-    requested: int | None,
-    followers: Sequence[Follower],
-) -> int:
+def _block(group: _Group, rules: Sequence[SizeRule], requested: int | None) -> int:
     """Pixels of a block: as asked for, else the whole axis, else what the model is fixed at."""
     member, axis = group.axes[0]
     if requested is not None and common_valid(rules, requested) != requested:
@@ -321,7 +320,7 @@ def _block(
             expected=" and ".join(map(str, rules)),
             got=requested,
         )
-    whole = whole_size(rules, group.size, followers)
+    whole = common_valid(rules, group.size)
     if whole is not None:
         return whole if requested is None else min(requested, whole)
     block = fixed_size(rules)

@@ -10,9 +10,8 @@ import math
 from collections.abc import Sequence
 
 from ..contract.records import FixedSize, ParameterizedSize, SizeRule, nearest_valid
-from .grid import Follower
 
-__all__ = ["common_valid", "fixed_size", "start_steps", "whole_size"]
+__all__ = ["common_valid", "fixed_size", "meeting_size", "start_steps"]
 
 ASSUMED_STEP = 32
 """Starts in a model of fixed size lie on multiples of the largest power of two that divides its
@@ -57,26 +56,23 @@ def _fixed(rules: Sequence[SizeRule]) -> list[int]:
     return [rule.size for rule in rules if isinstance(rule, FixedSize)]
 
 
-def whole_size(rules: Sequence[SizeRule], size: int, followers: Sequence[Follower]) -> int | None:
-    """The size to which a whole sample is padded; None if there is none.
+def meeting_size(block: int, whole: int, grow: int, step: int) -> int:
+    """The smallest size from that of a block on, at which a last block ends where the whole does.
 
-    The nearest one at which every follower has whole pixels, so that blocks, which start on whole
-    pixels, can end where the whole does; where there is none, the nearest one.
+    Where pixels of an output are larger than the step of the sizes, starts lie less close than
+    sizes do: a block then has to be larger by less than one of these pixels.
+
+    Args:
+        block: the size asked for.
+        whole: the size to which the whole sample is padded.
+        grow: step of the sizes that are valid.
+        step: what starts are multiples of.
 
     Examples:
-        >>> from fractions import Fraction
-        >>> whole_size([ParameterizedSize(16, 2)], 21, [Follower(Fraction(1, 4))])
-        24
+        >>> meeting_size(16, 22, 2, 4), meeting_size(16, 24, 2, 4)
+        (18, 16)
     """
-    nearest = common_valid(rules, size)
-    candidate = nearest
-    for _ in range(math.lcm(*(f.scale.denominator for f in followers))):
-        if candidate is None:
-            return nearest
-        if all((candidate * f.scale + f.offset).denominator == 1 for f in followers):
-            return candidate
-        candidate = common_valid(rules, candidate + 1)
-    return nearest
+    return next((b for b in range(block, whole, grow) if (whole - b) % step == 0), whole)
 
 
 def start_steps(rules: Sequence[SizeRule]) -> list[int]:

@@ -1,8 +1,8 @@
 """`ModelContract`: what a model takes and gives, with every rule of its sizes.
 
 What holds here: nothing tells which format version a contract came from; sizes and scales are exact
-(`Fraction`); a size that refers to an axis of known size is resolved to that size, so that a
-reference always leads to an input axis whose size varies.
+(`Fraction`); a reference always leads to an axis of an input, so that an output follows it when
+that is cut.
 """
 
 from __future__ import annotations
