@@ -63,8 +63,7 @@ class TorchscriptBackend(Recipe):
         path = self.checked_file()
         _check_device(self.device)
         module = _loaded(path, self.device)
-        names = [argument.debugName() for argument in module.graph.inputs()][1:]
-        ports = [Port(name.partition(".")[0]) for name in names]
+        ports = [Port(argument.name) for argument in module.forward.schema.arguments[1:]]
         outputs = tuple(Port(name) for name in self.output_ids)
         return module, Signature(bound(self.input_ids, ports), outputs)
 

@@ -243,3 +243,26 @@ def test_a_missing_framework_names_the_extra(monkeypatch):
 def test_a_format_that_the_model_does_not_have_is_refused_with_those_it_has(wanted):
     with pytest.raises(WeightsFormatError, match=f"one of onnx, torchscript, got {wanted}"):
         fn.load_backend(fn.demo_model(), weights_format=wanted)
+
+
+class Traced(torch.nn.Module):
+    """Its arguments are named alike, and the last may be absent."""
+
+    def forward(self, x: torch.Tensor, x_1: torch.Tensor, x1: torch.Tensor | None = None):
+        return x - x_1 if x1 is None else x - x_1 + x1
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("how", ["trace", "script", "freeze"])
+def test_arguments_of_similar_names_are_kept_apart(tmp_path, how):
+    x = torch.zeros(2)
+    make = {
+        "trace": lambda: torch.jit.trace(Traced(), (x, x)),
+        "script": lambda: torch.jit.script(Traced()),
+        "freeze": lambda: torch.jit.freeze(torch.jit.script(Traced().eval())),
+    }
+    make[how]().save(str(tmp_path / "m.pt"))
+
+    (result,) = TorchscriptBackend(tmp_path / "m.pt", input_ids=["raw", "aux"])(A[0], B[0])
+
+    assert result.tolist() == [4, 5]
