@@ -86,22 +86,23 @@ def load_description(source: Source, /, **options: Any) -> ResourceDescr | Inval
             expected="a path, URL, id, open zip archive, or description",
             got=type(source).__name__,
         )
-
-    import bioimageio.spec
-
     try:
-        if isinstance(source, Path):
-            if not zipfile.is_zipfile(source):
-                return _load_local(source, **options)
-            _check_digest(source, options.pop("sha256", None))
-            source = zipfile.ZipFile(source)
-        description: ResourceDescr | InvalidDescr = bioimageio.spec.load_description(
-            source, **options
-        )
+        return _load(source, **options)
     except BioimageioFnError:
         raise
     except Exception as error:
         raise _unloadable(source, error) from error
+
+
+def _load(source: Source, **options: Any) -> ResourceDescr | InvalidDescr:
+    import bioimageio.spec
+
+    if isinstance(source, Path) and not zipfile.is_zipfile(source):
+        return _load_local(source, **options)
+    if isinstance(source, Path):
+        _check_digest(source, options.pop("sha256", None))
+        source = zipfile.ZipFile(source)
+    description: ResourceDescr | InvalidDescr = bioimageio.spec.load_description(source, **options)
     return description
 
 

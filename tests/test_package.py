@@ -193,3 +193,14 @@ def test_a_local_file_stays_where_it_is(tmp_path):
 def test_a_wrong_sha256_of_the_description_itself_is_refused():
     with pytest.raises(HashMismatchError):
         fn.load_description(fn.demo_model(), sha256="0" * 64)
+
+
+def test_a_zip_without_a_description_is_named(tmp_path):
+    path = tmp_path / "empty.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "x")
+
+    with pytest.raises(
+        DescriptionError, match=r"can not load a description from .*empty\.zip: got"
+    ):
+        fn.load_model(path)
