@@ -275,6 +275,11 @@ def test_outputs(model: Source) -> Sample:
     return _test_sample(model, "outputs")
 
 
+# so that pytest does not take them for tests where users import them
+test_inputs.__test__ = False  # type: ignore[attr-defined]
+test_outputs.__test__ = False  # type: ignore[attr-defined]
+
+
 def _test_sample(model: Source, kind: Literal["inputs", "outputs"]) -> Sample:
     description = described(model)
     contract = model_contract(description)
