@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .contract.files import FileRef, test_tensor_refs
+from .contract.files import FileRef, refs_of_test_tensors
 from .contract.read import model_contract
 from .errors import (
     BioimageioFnError,
@@ -284,7 +284,7 @@ def _test_sample(model: Source, kind: Literal["inputs", "outputs"]) -> Sample:
     description = described(model)
     contract = model_contract(description)
     tensors = contract.inputs if kind == "inputs" else contract.outputs
-    refs = test_tensor_refs(description, kind)
+    refs = refs_of_test_tensors(description, kind)
     members = {
         tensor.id: Tensor(_load_npy(ref), tensor.axis_ids)
         for tensor in tensors

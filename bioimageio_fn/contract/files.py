@@ -13,7 +13,7 @@ import attrs
 from ..axes import MemberId
 from .read import model_contract
 
-__all__ = ["FileRef", "test_tensor_refs", "weights_refs"]
+__all__ = ["FileRef", "refs_of_test_tensors", "weights_refs"]
 
 
 @attrs.frozen
@@ -47,7 +47,7 @@ def weights_refs(description: Any) -> dict[str, FileRef]:
     }
 
 
-def test_tensor_refs(
+def refs_of_test_tensors(
     description: Any, kind: Literal["inputs", "outputs"]
 ) -> dict[MemberId, FileRef | None]:
     """The test tensors of a model, by tensor id; None where there is none."""

@@ -8,7 +8,7 @@ from descriptions import build, image04, image05, torchscript, write
 
 import bioimageio_fn as fn
 from bioimageio_fn.contract.files import FileRef, weights_refs
-from bioimageio_fn.contract.files import test_tensor_refs as tensor_refs
+from bioimageio_fn.contract.files import refs_of_test_tensors as tensor_refs
 
 
 def load(path):
