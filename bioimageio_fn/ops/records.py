@@ -10,20 +10,30 @@ picklable).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import attrs
 import numpy as np
 
-from ..arrays import DTYPES, Array, as_array
-from ..axes import AxisId, MemberId, as_axes
-from ..errors import AxesError, OperationError, SizeError
+from ..arrays import DTYPES, as_array
+from ..axes import AxisId, MemberId
 from ..spec import TensorSpec
 from ..stats.measure import Measure, QuantileMethod
-from ..tensor import Tensor, transpose
+from ..tensor import Tensor
 from . import functions
+from .parameters import (
+    Numbers,
+    aligned,
+    along_axis,
+    check,
+    check_axes,
+    check_axis,
+    check_lists,
+    number,
+    numbers,
+    optional_axes,
+    optional_axis,
+)
 
 __all__ = [
     "Binarize",
@@ -38,7 +48,6 @@ __all__ = [
 ]
 
 Scope = Literal["sample", "dataset"]
-Numbers = float | tuple[float, ...]
 
 
 @runtime_checkable
@@ -69,109 +78,6 @@ class Operation(Protocol):
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
         """The result, given the values of its measures."""
         ...
-
-
-def _number(value: Any) -> float:
-    try:
-        number = math.nan if isinstance(value, str | bytes) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isnan(number):
-        raise OperationError("not a number", expected="a number", got=repr(value))
-    return number
-
-
-def _numbers(value: float | Iterable[float]) -> Numbers:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        return _number(value)
-    if not (numbers := tuple(map(_number, value))):
-        raise OperationError("an empty list", expected="at least one number", got=value)
-    return numbers
-
-
-def _axis(value: str | None) -> AxisId | None:
-    return None if value is None else AxisId(value)
-
-
-def _axes(value: Iterable[str] | None) -> tuple[AxisId, ...] | None:
-    return None if value is None else as_axes(value)
-
-
-def _check(condition: bool, step: str, what: str, expected: object, got: object) -> None:
-    if not condition:
-        raise OperationError(what, step=step, expected=expected, got=got)
-
-
-def _along(values: Numbers, axis: AxisId | None, tensor: Tensor) -> Any:
-    """A number, or a list of them shaped to lie along an axis of a tensor."""
-    if axis is None or not isinstance(values, tuple):
-        return values
-    return np.reshape(values, [-1 if a == axis else 1 for a in tensor.axes])
-
-
-def _aligned(value: Tensor, tensor: Tensor) -> Array:
-    """A statistic as an array that broadcasts against a tensor of those axes."""
-    axes, shape = tensor.axes, tensor.shape
-    kept = [a for a in axes if a in value.axes]
-    missing = [a for a in value.axes if a not in axes]
-    if missing:
-        raise AxesError(
-            "a statistic keeps an axis that the tensor does not have",
-            axis=missing[0],
-            expected=f"axes of {tuple(axes)}",
-            got=value.axes,
-        )
-    for axis in kept:
-        if value.sizes[axis] not in (1, shape[axes.index(axis)]):
-            raise SizeError(
-                "a statistic has one value for each index of an axis that it keeps",
-                axis=axis,
-                expected=shape[axes.index(axis)],
-                got=value.sizes[axis],
-            )
-    array = np.asarray(transpose(value, kept))
-    return array.reshape([value.sizes[a] if a in kept else 1 for a in axes])
-
-
-def _check_axis(spec: TensorSpec, axis: AxisId | None, lists: Iterable[Numbers], step: str) -> None:
-    if axis is None:
-        return
-    if axis not in spec.axes:
-        raise AxesError("no such axis", axis=axis, step=step, expected=f"one of {spec.axes}")
-    size = spec.sizes[axis]
-    for values in lists:
-        if isinstance(values, tuple) and size is not None and len(values) != size:
-            raise OperationError(
-                "one value is needed for each index of the axis",
-                axis=axis,
-                step=step,
-                expected=f"{size} values",
-                got=f"{len(values)} values",
-            )
-
-
-def _check_axes(spec: TensorSpec, axes: Iterable[AxisId] | None, step: str) -> None:
-    for axis in axes or ():
-        if axis not in spec.axes:
-            raise AxesError("no such axis", axis=axis, step=step, expected=f"one of {spec.axes}")
-
-
-def _check_lists(step: str, axis: AxisId | None, **lists: Numbers) -> None:
-    lengths = {len(v) for v in lists.values() if isinstance(v, tuple)}
-    _check(
-        len(lengths) <= 1,
-        step,
-        f"the lists of {' and '.join(lists)} belong together",
-        "lists of one length",
-        sorted(lengths),
-    )
-    _check(
-        bool(lengths) == (axis is not None),
-        step,
-        f"lists of {' and '.join(lists)} go along an axis, single numbers do not",
-        "an axis and a list, or neither",
-        {"axis": axis, **lists},
-    )
 
 
 def _floating(spec: TensorSpec) -> TensorSpec:
@@ -216,7 +122,7 @@ class EnsureDtype(_Elementwise):
 
     @dtype.validator
     def _known(self, _: object, dtype: str) -> None:
-        _check(dtype in DTYPES, self.name, "no such data type", f"one of {DTYPES}", dtype)
+        check(dtype in DTYPES, self.name, "no such data type", f"one of {DTYPES}", dtype)
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
         return attrs.evolve(spec, dtype=self.dtype)
@@ -244,19 +150,19 @@ class ScaleLinear(_AlongAxis):
     """`x * gain + offset`, with numbers or with one value for each index of an axis."""
 
     name: ClassVar[str] = "scale_linear"
-    gain: Numbers = attrs.field(default=1.0, converter=_numbers)
-    offset: Numbers = attrs.field(default=0.0, converter=_numbers)
-    axis: AxisId | None = attrs.field(default=None, converter=_axis)
+    gain: Numbers = attrs.field(default=1.0, converter=numbers)
+    offset: Numbers = attrs.field(default=0.0, converter=numbers)
+    axis: AxisId | None = attrs.field(default=None, converter=optional_axis)
 
     def __attrs_post_init__(self) -> None:
-        _check_lists(self.name, self.axis, gain=self.gain, offset=self.offset)
+        check_lists(self.name, self.axis, gain=self.gain, offset=self.offset)
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        _check_axis(spec, self.axis, (self.gain, self.offset), self.name)
+        check_axis(spec, self.axis, (self.gain, self.offset), self.name)
         return _floating(spec)
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        gain, offset = (_along(v, self.axis, tensor) for v in (self.gain, self.offset))
+        gain, offset = (along_axis(v, self.axis, tensor) for v in (self.gain, self.offset))
         data = functions.scale_linear(as_array(tensor.data), gain=gain, offset=offset)
         return Tensor(data, tensor.axes)
 
@@ -266,18 +172,18 @@ class Binarize(_AlongAxis):
     """True above a threshold, or above one threshold for each index of an axis."""
 
     name: ClassVar[str] = "binarize"
-    threshold: Numbers = attrs.field(converter=_numbers)
-    axis: AxisId | None = attrs.field(default=None, converter=_axis)
+    threshold: Numbers = attrs.field(converter=numbers)
+    axis: AxisId | None = attrs.field(default=None, converter=optional_axis)
 
     def __attrs_post_init__(self) -> None:
-        _check_lists(self.name, self.axis, threshold=self.threshold)
+        check_lists(self.name, self.axis, threshold=self.threshold)
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        _check_axis(spec, self.axis, (self.threshold,), self.name)
+        check_axis(spec, self.axis, (self.threshold,), self.name)
         return attrs.evolve(spec, dtype="bool")
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        threshold = _along(self.threshold, self.axis, tensor)
+        threshold = along_axis(self.threshold, self.axis, tensor)
         return Tensor(functions.binarize(as_array(tensor.data), threshold=threshold), tensor.axes)
 
 
@@ -286,22 +192,22 @@ class FixedZeroMeanUnitVariance(_AlongAxis):
     """`(x - mean) / (std + eps)` with given values; format 0.5 has no eps here, 0.4 has one."""
 
     name: ClassVar[str] = "fixed_zero_mean_unit_variance"
-    mean: Numbers = attrs.field(converter=_numbers)
-    std: Numbers = attrs.field(converter=_numbers)
-    axis: AxisId | None = attrs.field(default=None, converter=_axis)
-    eps: float = attrs.field(default=0.0, converter=_number)
+    mean: Numbers = attrs.field(converter=numbers)
+    std: Numbers = attrs.field(converter=numbers)
+    axis: AxisId | None = attrs.field(default=None, converter=optional_axis)
+    eps: float = attrs.field(default=0.0, converter=number)
 
     def __attrs_post_init__(self) -> None:
-        _check_lists(self.name, self.axis, mean=self.mean, std=self.std)
+        check_lists(self.name, self.axis, mean=self.mean, std=self.std)
         lowest = float(np.min(self.std)) + self.eps
-        _check(lowest > 0, self.name, "std is a divisor", "std > 0", self.std)
+        check(lowest > 0, self.name, "std is a divisor", "std > 0", self.std)
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        _check_axis(spec, self.axis, (self.mean, self.std), self.name)
+        check_axis(spec, self.axis, (self.mean, self.std), self.name)
         return _floating(spec)
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        mean, std = (_along(v, self.axis, tensor) for v in (self.mean, self.std))
+        mean, std = (along_axis(v, self.axis, tensor) for v in (self.mean, self.std))
         data = functions.center_and_scale(
             as_array(tensor.data), center=mean, scale=np.asarray(std) + self.eps
         )
@@ -312,21 +218,23 @@ class FixedZeroMeanUnitVariance(_AlongAxis):
 class _Measured:
     """Base of operations whose statistics are taken over `axes` of a sample or of a dataset."""
 
-    axes: tuple[AxisId, ...] | None = attrs.field(default=None, converter=_axes, kw_only=True)
+    axes: tuple[AxisId, ...] | None = attrs.field(
+        default=None, converter=optional_axes, kw_only=True
+    )
     scope: Scope = attrs.field(default="sample", kw_only=True)
 
     @scope.validator
     def _known(self, _: object, scope: str) -> None:
-        _check(scope in ("sample", "dataset"), "scope", "no such scope", "sample, dataset", scope)
+        check(scope in ("sample", "dataset"), "scope", "no such scope", "sample, dataset", scope)
 
     whole_axes: ClassVar[tuple[AxisId, ...]] = ()
 
 
 def _check_percentiles(step: str, low: float | None, high: float | None) -> None:
     for value in (low, high):
-        _check(value is None or 0 <= value <= 100, step, "no percentile", "0 to 100", value)
+        check(value is None or 0 <= value <= 100, step, "no percentile", "0 to 100", value)
     if low is not None and high is not None:
-        _check(low < high, step, "percentiles are in the wrong order", f"low < high={high}", low)
+        check(low < high, step, "percentiles are in the wrong order", f"low < high={high}", low)
 
 
 def _quantile(
@@ -341,10 +249,10 @@ class ZeroMeanUnitVariance(_Measured):
 
     name: ClassVar[str] = "zero_mean_unit_variance"
     reference: ClassVar[MemberId | None] = None
-    eps: float = attrs.field(default=1e-6, converter=_number)
+    eps: float = attrs.field(default=1e-6, converter=number)
 
     def __attrs_post_init__(self) -> None:
-        _check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
+        check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
 
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
         return (
@@ -353,11 +261,11 @@ class ZeroMeanUnitVariance(_Measured):
         )
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        _check_axes(spec, self.axes, self.name)
+        check_axes(spec, self.axes, self.name)
         return _floating(spec)
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        mean, std = (_aligned(v, tensor) for v in values)
+        mean, std = (aligned(v, tensor) for v in values)
         data = functions.center_and_scale(as_array(tensor.data), center=mean, scale=std + self.eps)
         return Tensor(data, tensor.axes)
 
@@ -371,16 +279,16 @@ class ScaleRange(_Measured):
     """
 
     name: ClassVar[str] = "scale_range"
-    min_percentile: float = attrs.field(default=0.0, converter=_number)
-    max_percentile: float = attrs.field(default=100.0, converter=_number)
-    eps: float = attrs.field(default=1e-6, converter=_number)
+    min_percentile: float = attrs.field(default=0.0, converter=number)
+    max_percentile: float = attrs.field(default=100.0, converter=number)
+    eps: float = attrs.field(default=1e-6, converter=number)
     reference: MemberId | None = attrs.field(
         default=None, converter=attrs.converters.optional(MemberId)
     )
 
     def __attrs_post_init__(self) -> None:
         _check_percentiles(self.name, self.min_percentile, self.max_percentile)
-        _check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
+        check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
 
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
         measured = self.reference or member
@@ -390,11 +298,11 @@ class ScaleRange(_Measured):
         )
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        _check_axes(spec, self.axes, self.name)
+        check_axes(spec, self.axes, self.name)
         return _floating(spec)
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        low, high = (_aligned(v, tensor) for v in values)
+        low, high = (aligned(v, tensor) for v in values)
         data = functions.center_and_scale(
             as_array(tensor.data), center=low, scale=high - low + self.eps
         )
@@ -410,18 +318,18 @@ class Clip(_Measured):
 
     name: ClassVar[str] = "clip"
     reference: ClassVar[MemberId | None] = None
-    min: float | None = attrs.field(default=None, converter=attrs.converters.optional(_number))
-    max: float | None = attrs.field(default=None, converter=attrs.converters.optional(_number))
+    min: float | None = attrs.field(default=None, converter=attrs.converters.optional(number))
+    max: float | None = attrs.field(default=None, converter=attrs.converters.optional(number))
     min_percentile: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_number)
+        default=None, converter=attrs.converters.optional(number)
     )
     max_percentile: float | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_number)
+        default=None, converter=attrs.converters.optional(number)
     )
 
     def __attrs_post_init__(self) -> None:
         for bound, percentile in ((self.min, self.min_percentile), (self.max, self.max_percentile)):
-            _check(
+            check(
                 bound is None or percentile is None,
                 self.name,
                 "a bound is either a value or a percentile",
@@ -429,10 +337,10 @@ class Clip(_Measured):
                 (bound, percentile),
             )
         bounds = (self.min, self.max, self.min_percentile, self.max_percentile)
-        _check(any(b is not None for b in bounds), self.name, "nothing to clip", "a bound", None)
+        check(any(b is not None for b in bounds), self.name, "nothing to clip", "a bound", None)
         _check_percentiles(self.name, self.min_percentile, self.max_percentile)
         if self.min is not None and self.max is not None:
-            _check(self.min <= self.max, self.name, "min is above max", f"<= {self.max}", self.min)
+            check(self.min <= self.max, self.name, "min is above max", f"<= {self.max}", self.min)
 
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
         return tuple(
@@ -442,13 +350,13 @@ class Clip(_Measured):
         )
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        _check_axes(spec, self.axes, self.name)
+        check_axes(spec, self.axes, self.name)
         return attrs.evolve(spec, dtype=functions.clip_dtype(spec.dtype, self.min, self.max))
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
         data = as_array(tensor.data)
         planned = functions.clip_dtype(tensor.dtype, self.min, self.max)
-        given = iter([_nearest(_aligned(v, tensor), planned) for v in values])
+        given = iter([_nearest(aligned(v, tensor), planned) for v in values])
         low = self.min if self.min_percentile is None else next(given)
         high = self.max if self.max_percentile is None else next(given)
         return Tensor(functions.clip(data, low=low, high=high), tensor.axes)
