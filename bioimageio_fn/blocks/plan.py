@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 from immutabledict import immutabledict
@@ -23,15 +23,13 @@ from ..contract.records import (
     ReferencedSize,
     SizeRule,
 )
-from ..errors import AxesError, BlockError, SizeError
+from ..errors import BlockError, SizeError
 from ..sample import AxisBlock, BlockMeta
+from .directions import Group, Key, Sizes, check_shapes, groups_of, requested_sizes
 from .grid import AxisGrid, Follower, align_step, grid_starts, max_stride, place
 from .sizes import common_valid, fixed_size, meeting_size, start_steps
 
 __all__ = ["BlockPlan", "PlannedAxis", "block_metas", "plan_blocks"]
-
-Key: TypeAlias = tuple[MemberId, AxisId]
-Sizes: TypeAlias = Mapping[Any, Mapping[Any, int]]
 
 
 @attrs.frozen
@@ -132,10 +130,10 @@ def plan_blocks(
         >>> plan_blocks(contract, shapes).count
         1
     """
-    _check_shapes(contract, shapes)
-    groups = _groups(contract, shapes)
-    wanted = _requested(block_shape, groups, "block_shape")
-    widths = _requested(halo, groups, "halo")
+    check_shapes(contract, shapes)
+    groups = groups_of(contract, shapes)
+    wanted = requested_sizes(block_shape, groups, "block_shape")
+    widths = requested_sizes(halo, groups, "halo")
     followers = _followers(contract, groups, widths, shapes)
     axes: list[PlannedAxis] = []
     for name, group in groups.items():
@@ -155,93 +153,9 @@ def plan_blocks(
     return plan
 
 
-def _check_shapes(contract: ModelContract, shapes: Sizes) -> None:
-    for member, sizes in shapes.items():
-        axes = contract.tensor(member, "input").axis_ids
-        if set(map(str, sizes)) != set(axes):
-            raise AxesError(
-                "a plan needs the size of each axis of a tensor",
-                tensor=member,
-                expected=axes,
-                got=tuple(sizes),
-            )
-
-
-@attrs.frozen
-class _Group:
-    """Input axes that are cut together: of one id and size, in all inputs that have it."""
-
-    size: int
-    axes: tuple[tuple[MemberId, AxisContract], ...]
-
-    @property
-    def keys(self) -> list[Key]:
-        return [(member, axis.id) for member, axis in self.axes]
-
-
-def _groups(contract: ModelContract, shapes: Sizes) -> dict[str, _Group]:
-    """The independent directions of a sample: input axes whose sizes follow from no other."""
-    found: dict[str, list[tuple[MemberId, AxisContract]]] = {}
-    for tensor in contract.inputs:
-        for axis in tensor.axes if tensor.id in shapes else ():
-            if not isinstance(axis.size, ReferencedSize):
-                found.setdefault(axis.id, []).append((tensor.id, axis))
-    groups: dict[str, _Group] = {}
-    for name, axes in found.items():
-        sizes = [shapes[member][axis.id] for member, axis in axes]
-        if len(set(sizes)) == 1:
-            groups[name] = _Group(sizes[0], tuple(axes))
-        elif name == "batch":
-            raise SizeError("inputs differ in their number of samples", axis=name, got=sizes)
-        else:
-            for (member, axis), size in zip(axes, sizes, strict=True):
-                groups[f"{member}.{axis.id}"] = _Group(size, ((member, axis),))
-    return groups
-
-
-def _requested(
-    given: int | Mapping[str, Any] | None, groups: Mapping[str, _Group], what: str
-) -> dict[str, int]:
-    """What a caller asks for each direction; given for all, by axis, or by tensor and axis."""
-    if given is None:
-        return {}
-    if isinstance(given, int):
-        given = {g.axes[0][1].id: given for g in groups.values() if g.axes[0][1].type == "space"}
-    flat: dict[tuple[str | None, AxisId], int] = {}
-    for name, value in given.items():
-        if isinstance(value, Mapping):
-            flat |= {(name, AxisId(a)): int(v) for a, v in value.items()}
-        else:
-            flat[None, AxisId(name)] = int(value)
-    result: dict[str, int] = {}
-    for (member, axis), value in flat.items():
-        names = [
-            n
-            for n, g in groups.items()
-            if any(a == axis and member in (None, m) for m, a in g.keys)
-        ]
-        if not names:
-            raise AxesError(
-                f"{what} names an axis that the inputs do not have",
-                tensor=member,
-                axis=axis,
-                expected=f"one of {', '.join(groups)}",
-            )
-        for group in names:
-            if value < 0 or result.setdefault(group, value) != value:
-                raise BlockError(
-                    f"{what} is negative, or differs for axes that are cut together",
-                    tensor=member,
-                    axis=axis,
-                    expected=result.get(group, "0 or more"),
-                    got=value,
-                )
-    return result
-
-
 def _rules(
     contract: ModelContract,
-    group: _Group,
+    group: Group,
     followers: Mapping[Key, Follower],
     signature: Mapping[Any, Sequence[int | None]],
 ) -> list[SizeRule]:
@@ -262,7 +176,7 @@ def _rules(
 
 def _followers(
     contract: ModelContract,
-    groups: Mapping[str, _Group],
+    groups: Mapping[str, Group],
     widths: Mapping[str, int],
     shapes: Sizes,
 ) -> dict[str, dict[Key, Follower]]:
@@ -288,7 +202,7 @@ def _followers(
 
 
 def _grid(
-    group: _Group,
+    group: Group,
     rules: Sequence[SizeRule],
     requested: int | None,
     followers: Sequence[Follower],
@@ -309,7 +223,7 @@ def _grid(
     return AxisGrid(group.size, block, grid_starts(padded, block, step, followers))
 
 
-def _block(group: _Group, rules: Sequence[SizeRule], requested: int | None) -> int:
+def _block(group: Group, rules: Sequence[SizeRule], requested: int | None) -> int:
     """Pixels of a block: as asked for, else the whole axis, else what the model is fixed at."""
     member, axis = group.axes[0]
     if requested is not None and common_valid(rules, requested) != requested:
@@ -330,7 +244,7 @@ def _block(group: _Group, rules: Sequence[SizeRule], requested: int | None) -> i
 
 
 def _check_may_split(
-    group: _Group, rules: Sequence[SizeRule], followers: Sequence[Follower]
+    group: Group, rules: Sequence[SizeRule], followers: Sequence[Follower]
 ) -> None:
     axis = group.axes[0][1]
     if axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers):
@@ -340,7 +254,7 @@ def _check_may_split(
     raise _size_error("this axis is longer than the model takes, and can not be cut", group, rules)
 
 
-def _size_error(what: str, group: _Group, rules: Sequence[SizeRule]) -> SizeError:
+def _size_error(what: str, group: Group, rules: Sequence[SizeRule]) -> SizeError:
     member, axis = group.axes[0]
     expected = " and ".join(dict.fromkeys(map(str, rules)))
     return SizeError(what, tensor=member, axis=axis.id, expected=expected, got=group.size)
