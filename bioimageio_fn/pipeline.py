@@ -50,7 +50,7 @@ def _stat(values: Mapping[Hashable, Any]) -> immutabledict[Hashable, Any]:
     return immutabledict(values)
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Pipeline:
     """A model, ready to run: what it takes, and the functions that make its outputs of it.
 
@@ -78,6 +78,12 @@ class Pipeline:
     backend: Backend
     postprocess: Chain
     statistics: Mapping[Hashable, Any] = attrs.field(factory=immutabledict, converter=_stat)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(tensor.id for tensor in self.contract.inputs)
+        outputs = ", ".join(tensor.id for tensor in self.contract.outputs)
+        steps = f"{len(self.preprocess)} steps, {self.backend!r}, {len(self.postprocess)} steps"
+        return f"Pipeline({self.contract.name!r}: {inputs} -> {steps} -> {outputs})"
 
     def __call__(self, inputs: Any) -> Sample:
         """Predict a sample; see `run`."""

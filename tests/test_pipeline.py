@@ -330,6 +330,7 @@ def test_a_pipeline_is_a_value(demo):
 
     assert again == demo
     assert pickle.loads(pickle.dumps(demo)) == demo
+    assert repr(demo).startswith("Pipeline('Nuclei in fluorescence images (demo)': raw -> 3 steps")
     assert "OnnxBackend" in repr(demo)
 
 
