@@ -67,3 +67,10 @@ class Measure:
                 tensor=self.member,
                 got=f"name={self.name}, q={self.q}, method={self.method}",
             )
+
+    @property
+    def quantile(self) -> tuple[float, QuantileMethod]:
+        """Which quantile, and by which method; of a measure that is one."""
+        if self.q is None or self.method is None:
+            raise OperationError("this measure is no quantile", tensor=self.member, got=self.name)
+        return self.q, self.method

@@ -11,7 +11,7 @@ from strategies import LAYOUTS, LIBRARIES, tensors
 
 from bioimageio_fn.arrays import DTYPES
 from bioimageio_fn.errors import AxesError, DataWarning, SizeError
-from bioimageio_fn.stats import compute
+from bioimageio_fn.stats import walk
 from bioimageio_fn.stats.compute import measure
 from bioimageio_fn.stats.measure import Measure
 from bioimageio_fn.tensor import Tensor
@@ -86,7 +86,7 @@ def test_any_size_of_slabs_gives_the_same(data):
     wanted = data.draw(measures(tensor))
     slab = data.draw(st.integers(1, 30))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compute, "SLAB_ELEMENTS", slab)
+        patch.setattr(walk, "PIECE_ELEMENTS", slab)
         cut = quietly(tensor, wanted)
     check(cut, quietly(tensor, wanted))
 
@@ -94,9 +94,9 @@ def test_any_size_of_slabs_gives_the_same(data):
 @pytest.mark.parametrize("slab", [1, 2, 3, 5, 7, 12, 100])
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 4), (2, 1, 5), (3, 2, 2, 2), (0, 3)])
 def test_slabs_tile_the_array_exactly_once_and_are_no_larger_than_allowed(slab, shape, monkeypatch):
-    monkeypatch.setattr(compute, "SLAB_ELEMENTS", slab)
+    monkeypatch.setattr(walk, "PIECE_ELEMENTS", slab)
     hits = np.zeros(shape, int)
-    for piece in compute._pieces(shape):
+    for piece in walk.pieces(np.zeros(shape)):
         assert hits[piece].size <= slab
         hits[piece] += 1
     assert (hits == 1).all()
@@ -105,7 +105,7 @@ def test_slabs_tile_the_array_exactly_once_and_are_no_larger_than_allowed(slab, 
 @pytest.mark.parametrize("wanted", MEASURES, ids=lambda m: "-".join(map(str, m.values())))
 @pytest.mark.parametrize("reduced", [None, "", "y", "yx", "c"])
 def test_an_array_larger_than_a_slab_is_measured_as_by_numpy(wanted, reduced, monkeypatch):
-    monkeypatch.setattr(compute, "SLAB_ELEMENTS", 1000)
+    monkeypatch.setattr(walk, "PIECE_ELEMENTS", 1000)
     rng = np.random.default_rng(0)
     for array in (
         rng.normal(1e6, 1.0, (3, 40, 50)).astype("float32"),
@@ -144,7 +144,7 @@ def test_the_layout_of_memory_makes_no_difference(layout, wanted):
 def test_constant_arrays_have_exactly_std_0_and_their_value_as_mean(
     dtype, value, slab, monkeypatch
 ):
-    monkeypatch.setattr(compute, "SLAB_ELEMENTS", slab)
+    monkeypatch.setattr(walk, "PIECE_ELEMENTS", slab)
     array = np.full((7, 11), value).astype(dtype)
     tensor = Tensor(array, "yx")
     for reduced in (None, "x"):
@@ -167,7 +167,7 @@ def test_huge_values_have_a_standard_deviation():
 
 @pytest.mark.parametrize("slab", [1, 2, 1 << 20])
 def test_the_mean_with_an_infinite_pixel_is_infinite_however_it_is_cut(slab, monkeypatch):
-    monkeypatch.setattr(compute, "SLAB_ELEMENTS", slab)
+    monkeypatch.setattr(walk, "PIECE_ELEMENTS", slab)
     tensor = Tensor(np.array([np.inf, 1.0, 1.0, 1.0, 1.0]), "x")
     assert float(measure(tensor, Measure("mean", "raw")).data) == np.inf
 

@@ -1,0 +1,461 @@
+"""Statistics as folds: `init`, `update`, `merge`, `finalize`.
+
+What holds here: an update reads each pixel once, whatever is measured; `merge` is associative and
+commutative, so any partition of the data, in any order, gives the same values (quantiles exactly,
+means and deviations but for rounding in float64); states never change, and pickle.
+
+Quantiles of integers are exact. Those of floats are within 2**-14 (about 6e-5) of exact, relative
+to the value, after one look at the data; data that can be looked at twice make them exact too:
+
+    statistics = reduce(update, samples, init(measures))
+    statistics = reduce(update, samples, look_again(statistics))
+    values = finalize(statistics)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+from immutabledict import immutabledict
+
+from ..axes import AxisId, MemberId
+from ..errors import AxesError, DataWarning, OperationError, SizeError
+from ..sample import Region, Sample, SampleBlock, get_member
+from ..tensor import Tensor, crop
+from . import histogram as h
+from .measure import Measure
+from .moments import (
+    FloatArray,
+    Moments,
+    merged,
+    moments_of,
+    moments_of_distribution,
+    no_moments,
+    variance,
+)
+from .walk import Key, pieces, reads, rows
+
+__all__ = [
+    "Part",
+    "Statistics",
+    "check_reduced",
+    "finalize",
+    "gather",
+    "init",
+    "look_again",
+    "merge",
+    "update",
+]
+
+Axes: TypeAlias = tuple[AxisId, ...] | None
+Group: TypeAlias = tuple[MemberId, Axes]
+Cells: TypeAlias = Any
+"""A NumPy array of objects, one for each cell (its type would know no more of them)."""
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """What is known of some cells: one for each index of the axes that are kept.
+
+    Args:
+        kept: the axes that are kept.
+        start: place of the first cell along them.
+        moments: of each cell; None if they were not asked for.
+        histograms: of each cell, or None where nothing was counted.
+        inside: what a second look found in some bins of each cell.
+    """
+
+    kept: tuple[AxisId, ...]
+    start: tuple[int, ...]
+    moments: Moments | None = None
+    histograms: Cells | None = None
+    inside: Cells | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of cells along each kept axis."""
+        held = self.moments.count if self.moments is not None else self.histograms
+        held = self.inside if held is None else held
+        return () if held is None else held.shape
+
+
+@attrs.frozen(eq=False)
+class Statistics:
+    """What is known so far of some measures.
+
+    Args:
+        measures: what is asked for.
+        parts: what was gathered, by tensor and reduced axes.
+        first: what the first look found, if this is the second.
+    """
+
+    measures: tuple[Measure, ...]
+    parts: Mapping[Group, Part] = immutabledict()
+    first: Statistics | None = None
+
+
+# ---------------------------------------------------------------- the fold
+
+
+def init(measures: Iterable[Measure]) -> Statistics:
+    """Nothing known yet: the identity of `merge`.
+
+    Args:
+        measures: of one or several tensors; those over the same axes share their work.
+    """
+    return Statistics(tuple(dict.fromkeys(measures)))
+
+
+def update(statistics: Statistics, data: Sample | SampleBlock) -> Statistics:
+    """Take the pixels of one more sample, or of one more block of a sample, into account.
+
+    Of a block its own pixels count, not its halo and not its padding.
+
+    Raises:
+        UnknownMemberError: if a tensor that is measured is not there.
+        AxesError: if it lacks an axis that is measured over.
+        SizeError: if such an axis is empty, or samples differ in the size of an axis that is kept.
+
+    Examples:
+        >>> from functools import reduce
+        >>> samples = [Sample({"raw": Tensor(x, "x")}) for x in ([1.0, 2.0], [6.0])]
+        >>> known = reduce(update, samples, init([Measure("mean", "raw")]))
+        >>> {m.name: float(v.data) for m, v in finalize(known).items()}
+        {'mean': 3.0}
+    """
+    sample, regions = (data, {}) if isinstance(data, Sample) else (data.sample, data.meta.regions)
+    groups: dict[MemberId, list[Group]] = {}
+    for group in _groups(statistics.measures):
+        groups.setdefault(group[0], []).append(group)
+    found: dict[Group, Part] = {}
+    for member, its in groups.items():
+        tensor, start = _own(get_member(sample, member), regions.get(member, {}))
+        looks = {group: look for group in its if (look := _look(statistics, group)) is not None}
+        parts = gather(tensor, list(looks.values()), member)
+        for group, part in zip(looks, parts, strict=True):
+            if isinstance(data, Sample):
+                _check_sizes(statistics.parts.get(group), part, member)
+            found[group] = attrs.evolve(part, start=tuple(start.get(a, 0) for a in part.kept))
+    return merge(statistics, attrs.evolve(statistics, parts=immutabledict(found)))
+
+
+def merge(a: Statistics, b: Statistics) -> Statistics:
+    """What is known of the data of both.
+
+    Raises:
+        OperationError: if they do not measure the same.
+    """
+    if set(a.measures) != set(b.measures):
+        raise OperationError(
+            "only statistics of the same measures can be merged",
+            expected=a.measures,
+            got=b.measures,
+        )
+    parts = {
+        group: _merged_parts(a.parts.get(group), b.parts.get(group))
+        for group in {**a.parts, **b.parts}
+    }
+    return attrs.evolve(a, parts=immutabledict(parts))
+
+
+def look_again(statistics: Statistics) -> Statistics | None:
+    """The fold of a second look at the same data, which makes quantiles of floats exact.
+
+    Returns:
+        None if there is nothing to look for.
+    """
+    again = Statistics(statistics.measures, first=statistics)
+    if statistics.first is not None or not any(_look(again, g) for g in statistics.parts):
+        return None
+    return again
+
+
+def finalize(statistics: Statistics) -> dict[Measure, Tensor]:
+    """The values of the measures, as float64 with the axes that are kept.
+
+    Raises:
+        OperationError: if no data were taken into account.
+
+    Warns:
+        DataWarning: if a tensor held nothing but NaN where it was measured; its value is NaN.
+    """
+    return {m: _value(statistics, m) for m in statistics.measures}
+
+
+def _value(statistics: Statistics, measure: Measure) -> Tensor:
+    group = (measure.member, measure.axes)
+    part = (statistics.first or statistics).parts.get(group)
+    if part is None:
+        raise OperationError(
+            "nothing was measured",
+            tensor=measure.member,
+            expected="at least one sample",
+            remedy="update the statistics first",
+        )
+    again = statistics.parts.get(group) if statistics.first is not None else None
+    inside = None if again is None else again.inside
+    values, count = _values(part, inside, measure)
+    if (count == 0).any():
+        warnings.warn(
+            f"tensor '{measure.member}' holds nothing but NaN where its {measure.name} is taken",
+            DataWarning,
+            stacklevel=3,
+        )
+    return Tensor(values, part.kept)
+
+
+def _values(part: Part, inside: Cells | None, measure: Measure) -> tuple[FloatArray, FloatArray]:
+    """The values of a measure, and of how many pixels each of them is."""
+    if measure.name != "quantile":
+        moments = _moments(part)
+        if measure.name == "mean":
+            return np.where(moments.count > 0, moments.mean, np.nan), moments.count
+        var = variance(moments)
+        return (var if measure.name == "var" else np.sqrt(var)), moments.count
+    values, counts = np.full(part.shape, np.nan), np.zeros(part.shape)
+    for cell, distribution in _distributions(part, inside):
+        counts[cell] = distribution.counts.sum()
+        values[cell] = h.quantile(distribution, *measure.quantile)
+    return values, counts
+
+
+def _distributions(
+    part: Part, inside: Cells | None = None
+) -> Iterator[tuple[tuple[int, ...], h.Distribution]]:
+    """The distribution of each cell."""
+    assert part.histograms is not None  # noqa: S101 - they were asked for
+    for cell in np.ndindex(part.shape):
+        found = None if inside is None else inside[cell]
+        yield cell, h.distribution_of(part.histograms[cell], found or {})
+
+
+def _moments(part: Part) -> Moments:
+    """The moments of a part; of integers that were counted from their counts."""
+    if part.moments is not None:
+        return part.moments
+    result = no_moments(part.shape)
+    for cell, distribution in _distributions(part):
+        one = moments_of_distribution(distribution.values, distribution.counts)
+        result.count[cell], result.mean[cell], result.m2[cell] = one.count, one.mean, one.m2
+    return result
+
+
+# ---------------------------------------------------------------- one walk through one tensor
+
+
+@attrs.frozen(eq=False)
+class _Look:
+    """What to look for: moments, histograms, or the insides of bins, over some axes."""
+
+    axes: Axes
+    moments: bool = False
+    histograms: bool = False
+    bins: Cells | None = None
+
+
+def _groups(measures: Iterable[Measure]) -> tuple[Group, ...]:
+    return tuple(dict.fromkeys((m.member, m.axes) for m in measures))
+
+
+def _look(statistics: Statistics, group: Group) -> _Look | None:
+    if statistics.first is not None:
+        bins = _bins_wanted(statistics.first, group)
+        return _Look(group[1], bins=bins) if bins is not None and any(bins.flat) else None
+    names = {m.name for m in statistics.measures if (m.member, m.axes) == group}
+    return _Look(group[1], moments=names != {"quantile"}, histograms="quantile" in names)
+
+
+def _bins_wanted(first: Statistics, group: Group) -> Cells | None:
+    """For each cell the bins of floats that have to be looked into."""
+    part = first.parts[group]
+    if part.histograms is None:
+        return None
+    wanted = [m for m in first.measures if (m.member, m.axes) == group and m.name == "quantile"]
+    bins = np.empty(part.shape, object)
+    for cell in np.ndindex(part.shape):
+        histogram = part.histograms[cell]
+        each = (h.bins_of_quantile(histogram, *m.quantile) for m in wanted)
+        bins[cell] = frozenset().union(*each)
+    return bins
+
+
+def gather(tensor: Tensor, looks: Sequence[_Look], member: MemberId) -> list[Part]:
+    """Walk through a tensor once, and find what each look asks for."""
+    if not looks:
+        return []
+    for look in looks:
+        check_reduced(tensor, look.axes, member)
+    collectors = [_Collector(tensor, look) for look in looks]
+    for key, block in reads(tensor):
+        for piece in pieces(block):
+            values = block[piece]
+            place = tuple(
+                slice((k.start or 0) + p.start, (k.start or 0) + p.stop)
+                for k, p in zip(key, piece, strict=True)
+            )
+            for collector in collectors:
+                collector.add(place, values)
+    return [collector.part() for collector in collectors]
+
+
+def check_reduced(tensor: Tensor, axes: Axes, member: MemberId) -> None:
+    """Refuse to measure over axes that are not there, or are empty."""
+    for axis in tensor.axes if axes is None else axes:
+        if axis not in tensor.axes:
+            raise AxesError(
+                "this axis can not be measured over: the tensor has none of that name",
+                tensor=member,
+                axis=axis,
+                expected=f"one of {', '.join(tensor.axes)}",
+            )
+        if tensor.sizes[axis] == 0:
+            raise SizeError("an empty axis has no statistics", tensor=member, axis=axis, got=0)
+
+
+class _Collector:
+    """Gathers a part in place while one tensor is walked through; nobody else sees it."""
+
+    def __init__(self, tensor: Tensor, look: _Look) -> None:
+        reduced = tensor.axes if look.axes is None else look.axes
+        self.positions = [i for i, axis in enumerate(tensor.axes) if axis not in reduced]
+        self.kept = tuple(tensor.axes[i] for i in self.positions)
+        shape = tuple(tensor.shape[i] for i in self.positions)
+        dtype = np.dtype(tensor.dtype)
+        self.counting = self.looking = self.moments = None
+        if (bins := look.bins) is not None:
+            self.looking = _filled(shape, lambda cell: h.Looking(bins[cell]))
+        if look.histograms:
+            self.counting = _filled(shape, lambda _: h.Counting(dtype))
+        # counts of integers tell their moments too
+        if look.moments and not (look.histograms and h.is_exact(dtype)):
+            self.moments = no_moments(shape)
+
+    def add(self, place: Key, values: np.ndarray[Any, Any]) -> None:
+        where = tuple(place[i] for i in self.positions)
+        matrix = rows(values, self.positions)
+        if self.moments is not None:
+            total = self.moments
+            have = Moments(total.count[where], total.mean[where], total.m2[where])
+            new = moments_of(matrix)
+            shape = have.count.shape
+            new = Moments(*(a.reshape(shape) for a in (new.count, new.mean, new.m2)))
+            new = merged(have, new)
+            total.count[where], total.mean[where], total.m2[where] = new.count, new.mean, new.m2
+        for cells in (self.counting, self.looking):
+            if cells is not None:
+                for cell, row in zip(cells[(*where, ...)].flat, matrix, strict=True):
+                    cell.add(row)
+
+    def part(self) -> Part:
+        start = (0,) * len(self.kept)
+        counted = None if self.counting is None else _mapped(self.counting, h.Counting.histogram)
+        inside = None if self.looking is None else _mapped(self.looking, h.Looking.found)
+        return Part(self.kept, start, self.moments, counted, inside)
+
+
+def _filled(shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Any]) -> Cells:
+    cells = np.empty(shape, object)
+    for cell in np.ndindex(shape):
+        cells[cell] = make(cell)
+    return cells
+
+
+def _mapped(cells: Cells, function: Callable[[Any], Any]) -> Cells:
+    return _filled(cells.shape, lambda cell: function(cells[cell]))
+
+
+def _own(tensor: Tensor, region: Region) -> tuple[Tensor, dict[AxisId, int]]:
+    """The pixels that are a block's own, and where they start."""
+    widths = {
+        axis: (b.start - b.outer_start, b.outer_stop - b.stop + b.padding)
+        for axis, b in region.items()
+    }
+    return crop(tensor, widths), {axis: b.start for axis, b in region.items()}
+
+
+def _check_sizes(known: Part | None, new: Part, member: MemberId) -> None:
+    if known is None:
+        return
+    if (known.kept, known.shape) != (new.kept, new.shape):
+        raise SizeError(
+            "samples differ in an axis that the statistics keep",
+            tensor=member,
+            expected=dict(zip(known.kept, known.shape, strict=True)),
+            got=dict(zip(new.kept, new.shape, strict=True)),
+            remedy="measure over that axis too, or bring the samples to one size",
+        )
+
+
+# ---------------------------------------------------------------- merging parts
+
+
+def _merged_parts(a: Part | None, b: Part | None) -> Part:
+    if a is None or b is None:
+        part = b if a is None else a
+        assert part is not None  # noqa: S101 - one of them has the group
+        return part
+    if (a.moments is None) != (b.moments is None):
+        a, b = (attrs.evolve(p, moments=_moments(p)) for p in (a, b))
+    a, b = _on_common_cells(a, b)
+    return Part(
+        a.kept,
+        a.start,
+        None if a.moments is None or b.moments is None else merged(a.moments, b.moments),
+        _merged_cells(a.histograms, b.histograms, h.merged),
+        _merged_cells(a.inside, b.inside, h.merged_insides),
+    )
+
+
+def _merged_cells(
+    a: Cells | None, b: Cells | None, join: Callable[[Any, Any], Any]
+) -> Cells | None:
+    if a is None or b is None:
+        return None
+    return _filled(
+        a.shape,
+        lambda i: (
+            join(a[i], b[i])
+            if a[i] is not None and b[i] is not None
+            else (b[i] if a[i] is None else a[i])
+        ),
+    )
+
+
+def _on_common_cells(a: Part, b: Part) -> tuple[Part, Part]:
+    """Both parts on the smallest box of cells that holds those of either."""
+    if (a.start, a.shape) == (b.start, b.shape):
+        return a, b
+    stops = [
+        max(i + n, j + m) for i, n, j, m in zip(a.start, a.shape, b.start, b.shape, strict=True)
+    ]
+    start = tuple(map(min, a.start, b.start))
+    shape = tuple(stop - first for stop, first in zip(stops, start, strict=True))
+    return _placed(a, start, shape), _placed(b, start, shape)
+
+
+def _placed(part: Part, start: tuple[int, ...], shape: tuple[int, ...]) -> Part:
+    where = tuple(
+        slice(mine - first, mine - first + size)
+        for mine, first, size in zip(part.start, start, part.shape, strict=True)
+    )
+
+    def cells(held: Cells | None) -> Cells | None:
+        if held is None:
+            return None
+        result = np.empty(shape, object)
+        result[where] = held
+        return result
+
+    moments = None
+    if part.moments is not None:
+        moments = no_moments(shape)
+        moments.count[where], moments.mean[where], moments.m2[where] = (
+            part.moments.count,
+            part.moments.mean,
+            part.moments.m2,
+        )
+    return Part(part.kept, start, moments, cells(part.histograms), cells(part.inside))

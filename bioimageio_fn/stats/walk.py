@@ -1,0 +1,102 @@
+"""Walking through the pixels of a tensor, a part at a time.
+
+What holds here: every pixel is read once; what is read at once is bounded (`READ_ELEMENTS`, or one
+chunk of a chunked source), and what is worked on at once stays near the processor
+(`PIECE_ELEMENTS`); pieces follow the memory of an array, whatever its strides.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+from ..arrays import to_numpy
+from ..tensor import Tensor
+
+__all__ = ["PIECE_ELEMENTS", "READ_ELEMENTS", "Key", "in_memory", "pieces", "reads", "rows"]
+
+PIECE_ELEMENTS = 1 << 16
+"""Elements worked on at once: 512 kB in float64. Sums of squares of 16-bit integers are exact."""
+
+READ_ELEMENTS = 1 << 22
+"""Elements read at once from a lazy source or another device."""
+
+Key: TypeAlias = tuple[slice, ...]
+
+
+def reads(tensor: Tensor) -> Iterator[tuple[Key, np.ndarray[Any, Any]]]:
+    """The parts in which a tensor is read, as NumPy arrays, each with its place.
+
+    What is in this machine's memory already is one part and is not copied. Of a chunked source
+    (Zarr, h5py, Dask) whole chunks are read, so that none is unpacked twice.
+    """
+    data = tensor.data
+    if in_memory(data):
+        yield (slice(None),) * len(tensor.shape), to_numpy(data)
+        return
+    for key in _grid(_cuts(tensor)):
+        yield key, to_numpy(data[key])
+
+
+def in_memory(data: Any) -> bool:
+    """Whether data are in this machine's memory, where NumPy can look at them in place."""
+    if array_api_compat.is_torch_array(data):
+        return bool(data.device.type == "cpu")
+    return isinstance(data, np.ndarray)
+
+
+def _cuts(tensor: Tensor) -> list[list[int]]:
+    """For each axis, where its parts begin and end."""
+    chunks = getattr(tensor.data, "chunks", None)
+    if chunks and not isinstance(chunks[0], int):
+        return [[0, *itertools.accumulate(sizes)] for sizes in chunks]
+    shape = tensor.shape
+    steps = [min(c, s) for c, s in zip(chunks, shape, strict=True)] if chunks else [1] * len(shape)
+    steps = _grown(shape, steps, range(len(shape))[::-1], READ_ELEMENTS)
+    return [[*range(0, size, step), size] for size, step in zip(shape, steps, strict=True)]
+
+
+def _grown(
+    shape: Sequence[int], steps: Sequence[int], fastest_first: Sequence[int], elements: int
+) -> list[int]:
+    """Steps grown axis by axis, in multiples of what they were, while a part stays small."""
+    grown = [max(1, step) for step in steps]
+    for axis in fastest_first:
+        others = int(np.prod(grown, dtype=object)) // grown[axis]
+        times = max(1, elements // (others * grown[axis]))
+        grown[axis] = max(1, min(shape[axis], grown[axis] * times))
+        if grown[axis] < shape[axis]:
+            break
+    return grown
+
+
+def _grid(cuts: Sequence[Sequence[int]]) -> Iterator[Key]:
+    return itertools.product(*(map(slice, edges[:-1], edges[1:]) for edges in cuts))
+
+
+def pieces(array: np.ndarray[Any, Any], elements: int | None = None) -> Iterator[Key]:
+    """Tile an array with pieces of at most so many elements, along its memory.
+
+    Args:
+        elements: by default `PIECE_ELEMENTS`.
+
+    Examples:
+        >>> [key for key in pieces(np.zeros((4, 2)), elements=4)]
+        [(slice(0, 2, None), slice(0, 2, None)), (slice(2, 4, None), slice(0, 2, None))]
+        >>> [key[1] for key in pieces(np.zeros((4, 2)).T, elements=4)]
+        [slice(0, 2, None), slice(2, 4, None)]
+    """
+    fastest_first = sorted(range(array.ndim), key=lambda i: (abs(array.strides[i]), -i))
+    steps = _grown(array.shape, [1] * array.ndim, fastest_first, elements or PIECE_ELEMENTS)
+    return _grid([[*range(0, n, s), n] for n, s in zip(array.shape, steps, strict=True)])
+
+
+def rows(piece: np.ndarray[Any, Any], kept: Sequence[int]) -> np.ndarray[Any, Any]:
+    """A piece as a matrix: one row for each index of the kept axes, all else along it."""
+    reduced = [i for i in range(piece.ndim) if i not in kept]
+    count = int(np.prod([piece.shape[i] for i in kept], dtype=np.int64))
+    return piece.transpose(*kept, *reduced).reshape(count, -1)
