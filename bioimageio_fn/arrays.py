@@ -24,7 +24,9 @@ __all__ = [
     "dtype_name",
     "is_native",
     "namespace",
+    "saturated",
     "to_numpy",
+    "warn_of_loss",
 ]
 
 Array: TypeAlias = Any
@@ -100,22 +102,48 @@ def cast(array: Array, dtype: str) -> Array:
         ...     cast(np.array([-3.7, 2.9, 300.0, np.nan]), "uint8")
         array([  0,   2, 255,   0], dtype=uint8)
     """
+    result, lost = saturated(array, dtype)
+    if lost:
+        warn_of_loss(dtype)
+    return result
+
+
+def warn_of_loss(dtype: str) -> None:
+    """Say once that a cast changed values."""
+    warnings.warn(
+        f"cast to {dtype}: values outside of its range were clipped to it, NaN became 0",
+        CastWarning,
+        stacklevel=4,
+    )
+
+
+def saturated(array: Array, dtype: str) -> tuple[Array, bool]:
+    """The array as of `cast`, and whether a value was changed, without a warning.
+
+    A Dask array stays lazy: its parts warn when they are computed.
+    """
     if dtype not in DTYPES:
         raise ArrayError("no such data type", expected=f"one of {', '.join(DTYPES)}", got=dtype)
     source = dtype_name(array.dtype)
     if source == dtype:
-        return array if is_native(array) else array.astype(array.dtype.newbyteorder("="))
+        return (array if is_native(array) else array.astype(array.dtype.newbyteorder("="))), False
     xp = namespace(array)
     if dtype == "bool":
-        return (array == array) & (array != 0) if "float" in source else array != 0
+        return ((array == array) & (array != 0) if "float" in source else array != 0), False
     if _fits(source, dtype):
         with np.errstate(over="ignore"):
-            return xp.astype(array, getattr(xp, dtype))
+            return xp.astype(array, getattr(xp, dtype)), False
+    if array_api_compat.is_dask_array(array):
+        return _lazily(array, dtype), False
     if source == "uint64" and array_api_compat.is_torch_array(array):
         return _torch_uint64(array, dtype, xp)
     array = comparable(array)
     above, below, lost = _outside(array, dtype, xp)
-    return _saturated(array, dtype, above, below, lost)
+    return _within(array, dtype, above, below, lost)
+
+
+def _lazily(array: Any, dtype: str) -> Any:
+    return array.map_blocks(lambda part: cast(part, dtype), dtype=np.dtype(dtype))
 
 
 def _fits(source: str, dtype: str) -> bool:
@@ -143,11 +171,11 @@ def comparable(array: Array) -> Array:
     return array
 
 
-def _torch_uint64(array: Array, dtype: str, xp: ModuleType) -> Array:
+def _torch_uint64(array: Array, dtype: str, xp: ModuleType) -> tuple[Array, bool]:
     # as int64, what is beyond 2**63 is negative
     signed = xp.astype(array, xp.int64)
     above = (signed < 0) | (signed > min(int(np.iinfo(dtype).max), 2**63 - 1))
-    return _saturated(signed, dtype, above, xp.zeros_like(above), above)
+    return _within(signed, dtype, above, xp.zeros_like(above), above)
 
 
 def _outside(array: Array, dtype: str, xp: ModuleType) -> tuple[Array, Array, Array]:
@@ -167,18 +195,15 @@ def _outside(array: Array, dtype: str, xp: ModuleType) -> tuple[Array, Array, Ar
     return above, below, above | below
 
 
-def _saturated(array: Array, dtype: str, above: Array, below: Array, lost: Array) -> Array:
+def _within(
+    array: Array, dtype: str, above: Array, below: Array, lost: Array
+) -> tuple[Array, bool]:
     xp, info = namespace(array), np.iinfo(dtype)
     if not bool(xp.any(lost)):
-        return xp.astype(array, getattr(xp, dtype))
-    warnings.warn(
-        f"cast to {dtype}: values outside of its range were clipped to it, NaN became 0",
-        CastWarning,
-        stacklevel=4,
-    )
+        return xp.astype(array, getattr(xp, dtype)), False
     result = xp.astype(xp.where(lost, xp.zeros_like(array), array), getattr(xp, dtype))
     result = xp.where(above, _scalar(result, int(info.max), xp), result)
-    return xp.where(below, _scalar(result, int(info.min), xp), result)
+    return xp.where(below, _scalar(result, int(info.min), xp), result), True
 
 
 def _scalar(like: Array, value: float, xp: ModuleType) -> Array:

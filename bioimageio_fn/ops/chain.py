@@ -138,7 +138,7 @@ def bind_known(chain: Iterable[Step], *, unprocessed: Sample, stat: Stat) -> Cha
     def known(step: Step) -> Step:
         if not isinstance(step, Transform):
             return step
-        if step.op.reference is None and not all(m in given.stat for m in step.measures):
+        if not all(m in given.stat for m in step.op.measures(step.member)):
             return step
         return bind(step, given, given)
 

@@ -1,170 +1,230 @@
-"""The operations as pure functions of arrays, on NumPy, PyTorch, Dask and the array API standard.
+"""The operations of the format as pure functions of arrays.
 
-What holds here:
+What holds here, on NumPy, PyTorch, Dask and every library of the array API standard:
 
 - the argument is never changed; the result stays in the library and on the device of the argument;
 - float32 stays float32 and float64 float64; integers of 8 and 16 bits, truth values and float16
   are computed in float32, larger integers in float64, so that nothing overflows or wraps;
-- parameters are numbers or arrays that broadcast against the argument; NaN goes through.
+- parameters are numbers or arrays that broadcast against the argument; NaN goes through;
+- large NumPy arrays are worked through in pieces, so that only the result takes memory.
+
+Formulas and defaults are those of the format: `bioimageio.spec` 0.5.14, `model/v0_5.py`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import array_api_compat
-import numpy as np
-
-from ..arrays import Array, cast, comparable, dtype_name, namespace
+from ..arrays import Array
+from . import pointwise
+from .kernels import run
 
 __all__ = [
     "binarize",
-    "center_and_scale",
     "clip",
-    "clip_dtype",
     "ensure_dtype",
-    "float_dtype",
+    "fixed_zero_mean_unit_variance",
     "scale_linear",
+    "scale_mean_variance",
+    "scale_range",
     "sigmoid",
+    "softmax",
+    "zero_mean_unit_variance",
 ]
-
-_SMALL = ("bool", "uint8", "int8", "uint16", "int16", "float16", "float32")
-
-
-def float_dtype(dtype: str) -> str:
-    """The floating point type in which values of a type are computed.
-
-    Examples:
-        >>> float_dtype("uint16"), float_dtype("int32")
-        ('float32', 'float64')
-    """
-    return "float32" if dtype in _SMALL else "float64"
-
-
-def _parameter(value: Any, like: Array) -> Array:
-    """A parameter in the type and on the device of the data: libraries promote these alike."""
-    xp = namespace(like)
-    # a copy: torch warns of read-only arrays
-    with np.errstate(over="ignore"):
-        return xp.asarray(np.array(value), dtype=like.dtype, device=array_api_compat.device(like))
-
-
-def _floating(x: Array) -> Array:
-    return cast(x, float_dtype(dtype_name(x.dtype)))
 
 
 def ensure_dtype(x: Array, *, dtype: str) -> Array:
     """Cast; values that do not fit saturate, NaN becomes 0, the fraction is dropped.
 
+    The first and last step of a described model: what a network takes and gives has a type.
+
+    Args:
+        x: any real array.
+        dtype: name of the type wanted, such as `uint8`.
+
+    Raises:
+        ArrayError: if there is no such type.
+
     Warns:
-        CastWarning: if values did not fit.
+        CastWarning: once, if values did not fit.
 
     Examples:
+        >>> import numpy as np
         >>> ensure_dtype(np.array([0.9, 7.0], "float32"), dtype="uint8")
         array([0, 7], dtype=uint8)
     """
-    return cast(x, dtype)
+    return run([pointwise.ensure_dtype(dtype)], x)
 
 
 def scale_linear(x: Array, *, gain: Any = 1.0, offset: Any = 0.0) -> Array:
     """`x * gain + offset`.
 
+    Args:
+        x: any real array.
+        gain, offset: numbers, or arrays that broadcast against x.
+
+    Returns:
+        float32 or float64.
+
     Examples:
+        >>> import numpy as np
         >>> scale_linear(np.array([200, 255], "uint8"), gain=2, offset=1)
         array([401., 511.], dtype=float32)
     """
-    x = _floating(x)
-    return x * _parameter(gain, x) + _parameter(offset, x)
+    return run([pointwise.scale_linear(gain, offset)], x)
 
 
-def center_and_scale(x: Array, *, center: Any, scale: Any) -> Array:
-    """`(x - center) / scale`: the form in which normalisations keep their digits.
+def zero_mean_unit_variance(x: Array, *, mean: Any, std: Any, eps: float = 1e-6) -> Array:
+    """`(x - mean) / (std + eps)`, with statistics that were measured.
 
-    `x * (1 / scale) - center / scale` is the same on paper, but loses the digits that x and the
-    center have in common. Where x equals the center the result is 0, whatever the scale.
+    Where x equals the mean the result is exactly 0, so that a constant image becomes 0.
+
+    Args:
+        x: any real array.
+        mean, std: numbers, or arrays that broadcast against x.
+        eps: keeps the divisor from 0.
+
+    Returns:
+        float32 or float64.
 
     Examples:
-        >>> center_and_scale(np.array([10, 12], "uint16"), center=10, scale=4)
-        array([0. , 0.5], dtype=float32)
+        >>> import numpy as np
+        >>> zero_mean_unit_variance(np.array([10, 12], "uint16"), mean=11.0, std=1.0, eps=1.0)
+        array([-0.5,  0.5], dtype=float32)
     """
-    x = _floating(x)
-    return (x - _parameter(center, x)) / _parameter(scale, x)
+    return run([pointwise.zero_mean_unit_variance(mean, std, eps)], x)
+
+
+def fixed_zero_mean_unit_variance(x: Array, *, mean: Any, std: Any, eps: float = 0.0) -> Array:
+    """`(x - mean) / (std + eps)`, with given numbers.
+
+    Args:
+        x: any real array.
+        mean, std: numbers, or arrays that broadcast against x.
+        eps: format 0.4 has one; format 0.5 has none.
+
+    Returns:
+        float32 or float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> fixed_zero_mean_unit_variance(np.array([1.0, 5.0], "float32"), mean=1, std=2)
+        array([0., 2.], dtype=float32)
+    """
+    return run([pointwise.zero_mean_unit_variance(mean, std, eps)], x)
+
+
+def scale_range(x: Array, *, low: Any, high: Any, eps: float = 1e-6) -> Array:
+    """`(x - low) / (high - low + eps)`, with the values at two percentiles as `low` and `high`.
+
+    What lies between them comes to lie between 0 and 1; all else outside of it. Of a constant
+    image everything becomes 0.
+
+    Args:
+        x: any real array.
+        low, high: numbers, or arrays that broadcast against x.
+        eps: keeps the divisor from 0.
+
+    Returns:
+        float32 or float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> scale_range(np.array([5, 15, 25], "uint8"), low=5, high=15)
+        array([0. , 0.9999999, 1.9999998], dtype=float32)
+    """
+    return run([pointwise.scale_range(low, high, eps)], x)
+
+
+def scale_mean_variance(
+    x: Array, *, mean: Any, std: Any, reference_mean: Any, reference_std: Any, eps: float = 1e-6
+) -> Array:
+    """`(x - mean) / (std + eps) * (reference_std + eps) + reference_mean`.
+
+    It gives an output the mean and the spread that an input had.
+
+    Args:
+        x: any real array.
+        mean, std: of x; numbers, or arrays that broadcast against x.
+        reference_mean, reference_std: of what x shall be like.
+        eps: keeps the divisor from 0.
+
+    Returns:
+        float32 or float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.array([1.0, 3.0])
+        >>> scale_mean_variance(x, mean=2, std=1, reference_mean=100, reference_std=10).round(3)
+        array([ 90., 110.])
+    """
+    matched = pointwise.scale_mean_variance(mean, std, reference_mean, reference_std, eps)
+    return run([matched], x)
 
 
 def sigmoid(x: Array) -> Array:
     """The logistic function `1 / (1 + exp(-x))`, without overflow for any x.
 
+    Returns:
+        float32 or float64.
+
     Examples:
+        >>> import numpy as np
         >>> sigmoid(np.array([-1000.0, 0.0, 1000.0], "float32"))
         array([0. , 0.5, 1. ], dtype=float32)
     """
-    x = _floating(x)
-    xp = namespace(x)
-    with np.errstate(under="ignore"):
-        small = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1 / (1 + small), small / (1 + small))
+    return run([pointwise.sigmoid()], x)
 
 
-def clip_dtype(dtype: str, low: Any, high: Any) -> str:
-    """The type of a clipped array: integers stay integers if they can hold the bounds.
+def softmax(x: Array, *, axis: int) -> Array:
+    """`exp(x) / sum(exp(x))` along an axis, without overflow for any finite x.
 
-    A bound beyond the range of an integer type on its outer side has no effect; one within it
-    must be whole, for a clipped value becomes the bound.
+    Args:
+        x: any real array.
+        axis: number of the dimension along which the result sums up to 1.
 
-    Examples:
-        >>> clip_dtype("uint8", 0, 300), clip_dtype("uint8", 0.5, None)
-        ('uint8', 'float32')
-    """
-    if "float" in dtype:
-        return dtype
-    limits = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    for bound, is_low in ((low, True), (high, False)):
-        if bound is None:
-            continue
-        values = np.asarray(bound, "float64")
-        active = values[values > limits[0] if is_low else values < limits[1]]
-        outside = (active < limits[0]) | (active > limits[1])
-        if (active != np.floor(active)).any() or outside.any():
-            return float_dtype(dtype)
-    return dtype
-
-
-def clip(x: Array, *, low: Any = None, high: Any = None) -> Array:
-    """Set values below `low` to `low` and values above `high` to `high`; NaN stays.
+    Returns:
+        float32 or float64. Where the largest value along the axis is NaN or infinite: NaN.
 
     Examples:
-        >>> clip(np.array([3, 200], "uint8"), low=5, high=300)
-        array([  5, 200], dtype=uint8)
+        >>> import numpy as np
+        >>> softmax(np.array([[200, 200, 0]], "uint8"), axis=1)
+        array([[0.5, 0.5, 0. ]], dtype=float32)
     """
-    dtype = clip_dtype(dtype_name(x.dtype), low, high)
-    xp = namespace(x)
-    x = comparable(cast(x, "uint8" if dtype == "bool" else dtype))
-    if low is not None:
-        bound = _parameter(_reachable(low, dtype), x)
-        x = xp.where(x < bound, bound, x)
-    if high is not None:
-        bound = _parameter(_reachable(high, dtype), x)
-        x = xp.where(x > bound, bound, x)
-    return cast(x, dtype)
-
-
-def _reachable(bound: Any, dtype: str) -> Any:
-    """A bound moved to the nearest value that a type has."""
-    if "float" in dtype:
-        return bound
-    info = np.iinfo("uint8" if dtype == "bool" else dtype)
-    low, high = (0, 1) if dtype == "bool" else (int(info.min), int(info.max))
-    # Python's integers: 2**63 - 1 is no float64
-    values = [low if v < low else high if v > high else int(v) for v in np.ravel(bound).tolist()]
-    return np.array(values, info.dtype).reshape(np.shape(bound))
+    return run([pointwise.softmax(axis % max(1, len(x.shape)))], x)
 
 
 def binarize(x: Array, *, threshold: Any) -> Array:
     """True where x is above the threshold; at it, below it and at NaN False.
 
+    Args:
+        x: any real array.
+        threshold: a number, or an array that broadcasts against x.
+
+    Returns:
+        Truth values.
+
     Examples:
+        >>> import numpy as np
         >>> binarize(np.array([0.4, 0.5, 0.6]), threshold=0.5)
         array([False, False,  True])
     """
-    x = _floating(x)
-    return x > _parameter(threshold, x)
+    return run([pointwise.binarize(threshold)], x)
+
+
+def clip(x: Array, *, low: Any = None, high: Any = None) -> Array:
+    """Set values below `low` to `low` and values above `high` to `high`; NaN stays.
+
+    Args:
+        x: any real array.
+        low, high: numbers, arrays that broadcast against x, or None.
+
+    Returns:
+        The type of x. Of integers that can not hold a bound which is reached: float32 or float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> clip(np.array([3, 200], "uint8"), low=5, high=300)
+        array([  5, 200], dtype=uint8)
+    """
+    return run([pointwise.clip(low, high)], x)

@@ -72,16 +72,16 @@ def check(condition: bool, step: str, what: str, expected: object, got: object) 
         raise OperationError(what, step=step, expected=expected, got=got)
 
 
-def along_axis(values: Numbers, axis: AxisId | None, tensor: Tensor) -> Any:
-    """A number, or a list of them shaped to lie along an axis of a tensor."""
+def along_axis(values: Numbers, axis: AxisId | None, spec: TensorSpec) -> Any:
+    """A number, or a list of them shaped to lie along an axis."""
     if axis is None or not isinstance(values, tuple):
         return values
-    return np.reshape(values, [-1 if a == axis else 1 for a in tensor.axes])
+    return np.reshape(values, [-1 if a == axis else 1 for a in spec.axes])
 
 
-def aligned(value: Tensor, tensor: Tensor) -> Array:
+def aligned(value: Tensor, spec: TensorSpec) -> Array:
     """A statistic as an array that broadcasts against a tensor of those axes."""
-    axes, shape = tensor.axes, tensor.shape
+    axes, shape = spec.axes, spec.shape
     kept = [a for a in axes if a in value.axes]
     missing = [a for a in value.axes if a not in axes]
     if missing:

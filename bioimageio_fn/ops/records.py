@@ -1,7 +1,8 @@
 """Operations as records: the parameters of a description, checked, with all that is known of them.
 
-Each record has three pure halves: `measures` (which statistics it needs), `plan` (what it does to
-a spec) and `apply` (what it does to a tensor, given those statistics in the order of `measures`).
+Each record says three things: `measures` (which statistics it needs), `plan` (what it does to a
+spec) and `apply` (what it does to a tensor, given those statistics). A pointwise one also says by
+which `kernel`, so that neighbours can be run together.
 
 What holds here: a record that could be made has parameters that make sense by themselves; `plan`
 checks them against the tensor; `plan` and `apply` agree; records are values (equal, hashable,
@@ -15,12 +16,14 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import attrs
 import numpy as np
 
-from ..arrays import DTYPES, as_array
+from ..arrays import DTYPES
 from ..axes import AxisId, MemberId
-from ..spec import TensorSpec
+from ..errors import SizeError
+from ..spec import TensorSpec, tensor_spec
 from ..stats.measure import Measure, QuantileMethod
 from ..tensor import Tensor
-from . import functions
+from . import pointwise
+from .kernels import Kernel, float_dtype, run
 from .parameters import (
     Numbers,
     aligned,
@@ -41,9 +44,12 @@ __all__ = [
     "EnsureDtype",
     "FixedZeroMeanUnitVariance",
     "Operation",
+    "Pointwise",
     "ScaleLinear",
+    "ScaleMeanVariance",
     "ScaleRange",
     "Sigmoid",
+    "Softmax",
     "ZeroMeanUnitVariance",
 ]
 
@@ -58,17 +64,17 @@ class Operation(Protocol):
     """Its id in the format."""
 
     @property
-    def reference(self) -> MemberId | None:
-        """The unprocessed input tensor that is measured instead of the tensor itself."""
-        ...
-
-    @property
     def whole_axes(self) -> tuple[AxisId, ...]:
         """Axes along which it can not run on a part of the tensor."""
         ...
 
+    @property
+    def references(self) -> tuple[Measure, ...]:
+        """The statistics it needs of an unprocessed input tensor."""
+        ...
+
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
-        """The statistics it needs when it runs on that tensor."""
+        """The statistics it needs of the tensor that it runs on, as it reaches it."""
         ...
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
@@ -76,45 +82,56 @@ class Operation(Protocol):
         ...
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        """The result, given the values of its measures."""
+        """The result, given the values of its measures, then those of its references."""
+        ...
+
+
+@runtime_checkable
+class Pointwise(Operation, Protocol):
+    """An operation that keeps the shape, and runs as a kernel."""
+
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        """The kernel for a tensor of that spec; values as of `apply`."""
         ...
 
 
 def _floating(spec: TensorSpec) -> TensorSpec:
-    return attrs.evolve(spec, dtype=functions.float_dtype(spec.dtype))
+    return attrs.evolve(spec, dtype=float_dtype(spec.dtype))
 
 
-class _Elementwise:
-    """Base of operations that measure nothing and need no axis whole."""
+class _Pointwise:
+    """Base of operations that run as a kernel; by default they measure nothing."""
 
     __slots__ = ()
-    reference: ClassVar[MemberId | None] = None
+    references: ClassVar[tuple[Measure, ...]] = ()
     whole_axes: ClassVar[tuple[AxisId, ...]] = ()
 
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
         del member
         return ()
 
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        raise NotImplementedError
 
-class _AlongAxis:
+    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
+        data = run([self.kernel(tensor_spec(tensor), *values)], tensor.data)
+        return tensor if data is tensor.data else Tensor(data, tensor.axes)
+
+
+class _AlongAxis(_Pointwise):
     """Base of operations whose parameters may lie along an axis."""
 
     __slots__ = ()
     axis: AxisId | None
-    reference: ClassVar[MemberId | None] = None
 
     @property
-    def whole_axes(self) -> tuple[AxisId, ...]:
+    def whole_axes(self) -> tuple[AxisId, ...]:  # type: ignore[override]
         # the list says which value belongs to which index of the whole axis
         return () if self.axis is None else (self.axis,)
 
-    def measures(self, member: MemberId) -> tuple[Measure, ...]:
-        del member
-        return ()
-
 
 @attrs.frozen
-class EnsureDtype(_Elementwise):
+class EnsureDtype(_Pointwise):
     """Cast to a data type; see `functions.ensure_dtype`."""
 
     name: ClassVar[str] = "ensure_dtype"
@@ -127,13 +144,12 @@ class EnsureDtype(_Elementwise):
     def plan(self, spec: TensorSpec) -> TensorSpec:
         return attrs.evolve(spec, dtype=self.dtype)
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        data = functions.ensure_dtype(as_array(tensor.data), dtype=self.dtype)
-        return tensor if data is tensor.data else Tensor(data, tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        return pointwise.ensure_dtype(self.dtype)
 
 
 @attrs.frozen
-class Sigmoid(_Elementwise):
+class Sigmoid(_Pointwise):
     """The logistic function; see `functions.sigmoid`."""
 
     name: ClassVar[str] = "sigmoid"
@@ -141,8 +157,29 @@ class Sigmoid(_Elementwise):
     def plan(self, spec: TensorSpec) -> TensorSpec:
         return _floating(spec)
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        return Tensor(functions.sigmoid(as_array(tensor.data)), tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        return pointwise.sigmoid()
+
+
+@attrs.frozen
+class Softmax(_Pointwise):
+    """`exp(x) / sum(exp(x))` along an axis; see `functions.softmax`."""
+
+    name: ClassVar[str] = "softmax"
+    axis: AxisId = attrs.field(default=AxisId("channel"), converter=AxisId)
+
+    @property
+    def whole_axes(self) -> tuple[AxisId, ...]:  # type: ignore[override]
+        return (self.axis,)
+
+    def plan(self, spec: TensorSpec) -> TensorSpec:
+        check_axes(spec, [self.axis], self.name)
+        if spec.sizes[self.axis] == 0:
+            raise SizeError("nothing is there to sum up", axis=self.axis, step=self.name, got=0)
+        return _floating(spec)
+
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        return pointwise.softmax(spec.axes.index(self.axis))
 
 
 @attrs.frozen
@@ -161,10 +198,9 @@ class ScaleLinear(_AlongAxis):
         check_axis(spec, self.axis, (self.gain, self.offset), self.name)
         return _floating(spec)
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        gain, offset = (along_axis(v, self.axis, tensor) for v in (self.gain, self.offset))
-        data = functions.scale_linear(as_array(tensor.data), gain=gain, offset=offset)
-        return Tensor(data, tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        gain, offset = (along_axis(v, self.axis, spec) for v in (self.gain, self.offset))
+        return pointwise.scale_linear(gain, offset)
 
 
 @attrs.frozen
@@ -182,9 +218,8 @@ class Binarize(_AlongAxis):
         check_axis(spec, self.axis, (self.threshold,), self.name)
         return attrs.evolve(spec, dtype="bool")
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        threshold = along_axis(self.threshold, self.axis, tensor)
-        return Tensor(functions.binarize(as_array(tensor.data), threshold=threshold), tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        return pointwise.binarize(along_axis(self.threshold, self.axis, spec))
 
 
 @attrs.frozen
@@ -206,16 +241,13 @@ class FixedZeroMeanUnitVariance(_AlongAxis):
         check_axis(spec, self.axis, (self.mean, self.std), self.name)
         return _floating(spec)
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        mean, std = (along_axis(v, self.axis, tensor) for v in (self.mean, self.std))
-        data = functions.center_and_scale(
-            as_array(tensor.data), center=mean, scale=np.asarray(std) + self.eps
-        )
-        return Tensor(data, tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        mean, std = (along_axis(v, self.axis, spec) for v in (self.mean, self.std))
+        return pointwise.zero_mean_unit_variance(mean, std, self.eps)
 
 
 @attrs.frozen
-class _Measured:
+class _Measured(_Pointwise):
     """Base of operations whose statistics are taken over `axes` of a sample or of a dataset."""
 
     axes: tuple[AxisId, ...] | None = attrs.field(
@@ -226,8 +258,6 @@ class _Measured:
     @scope.validator
     def _known(self, _: object, scope: str) -> None:
         check(scope in ("sample", "dataset"), "scope", "no such scope", "sample, dataset", scope)
-
-    whole_axes: ClassVar[tuple[AxisId, ...]] = ()
 
 
 def _check_percentiles(step: str, low: float | None, high: float | None) -> None:
@@ -243,31 +273,32 @@ def _quantile(
     return Measure("quantile", member, axes, scope, q=percentile / 100, method=method)
 
 
+def _mean_and_std(
+    member: MemberId, axes: tuple[AxisId, ...] | None, scope: Scope
+) -> tuple[Measure, ...]:
+    return Measure("mean", member, axes, scope), Measure("std", member, axes, scope)
+
+
 @attrs.frozen
 class ZeroMeanUnitVariance(_Measured):
     """`(x - mean) / (std + eps)` with the mean and standard deviation of the tensor over `axes`."""
 
     name: ClassVar[str] = "zero_mean_unit_variance"
-    reference: ClassVar[MemberId | None] = None
     eps: float = attrs.field(default=1e-6, converter=number)
 
     def __attrs_post_init__(self) -> None:
         check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
 
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
-        return (
-            Measure("mean", member, self.axes, self.scope),
-            Measure("std", member, self.axes, self.scope),
-        )
+        return _mean_and_std(member, self.axes, self.scope)
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
         check_axes(spec, self.axes, self.name)
         return _floating(spec)
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        mean, std = (aligned(v, tensor) for v in values)
-        data = functions.center_and_scale(as_array(tensor.data), center=mean, scale=std + self.eps)
-        return Tensor(data, tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        mean, std = (aligned(v, spec) for v in values)
+        return pointwise.zero_mean_unit_variance(mean, std, self.eps)
 
 
 @attrs.frozen
@@ -291,9 +322,15 @@ class ScaleRange(_Measured):
         check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
 
     def measures(self, member: MemberId) -> tuple[Measure, ...]:
-        measured = self.reference or member
+        return self._of(member) if self.reference is None else ()
+
+    @property
+    def references(self) -> tuple[Measure, ...]:  # type: ignore[override]
+        return () if self.reference is None else self._of(self.reference)
+
+    def _of(self, member: MemberId) -> tuple[Measure, ...]:
         return tuple(
-            _quantile(p, measured, self.axes, self.scope, "linear")
+            _quantile(p, member, self.axes, self.scope, "linear")
             for p in (self.min_percentile, self.max_percentile)
         )
 
@@ -301,12 +338,40 @@ class ScaleRange(_Measured):
         check_axes(spec, self.axes, self.name)
         return _floating(spec)
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        low, high = (aligned(v, tensor) for v in values)
-        data = functions.center_and_scale(
-            as_array(tensor.data), center=low, scale=high - low + self.eps
-        )
-        return Tensor(data, tensor.axes)
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        low, high = (aligned(v, spec) for v in values)
+        return pointwise.scale_range(low, high, self.eps)
+
+
+@attrs.frozen
+class ScaleMeanVariance(_Measured):
+    """`(x - mean) / (std + eps) * (reference std + eps) + reference mean`, all of them over `axes`.
+
+    Args:
+        reference: an unprocessed input tensor.
+    """
+
+    name: ClassVar[str] = "scale_mean_variance"
+    reference: MemberId = attrs.field(converter=MemberId)
+    eps: float = attrs.field(default=1e-6, converter=number)
+
+    def __attrs_post_init__(self) -> None:
+        check(self.eps > 0, self.name, "eps keeps the divisor from 0", "eps > 0", self.eps)
+
+    def measures(self, member: MemberId) -> tuple[Measure, ...]:
+        return _mean_and_std(member, self.axes, self.scope)
+
+    @property
+    def references(self) -> tuple[Measure, ...]:  # type: ignore[override]
+        return _mean_and_std(self.reference, self.axes, self.scope)
+
+    def plan(self, spec: TensorSpec) -> TensorSpec:
+        check_axes(spec, self.axes, self.name)
+        return _floating(spec)
+
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        mean, std, reference_mean, reference_std = (aligned(v, spec) for v in values)
+        return pointwise.scale_mean_variance(mean, std, reference_mean, reference_std, self.eps)
 
 
 @attrs.frozen
@@ -317,7 +382,6 @@ class Clip(_Measured):
     """
 
     name: ClassVar[str] = "clip"
-    reference: ClassVar[MemberId | None] = None
     min: float | None = attrs.field(default=None, converter=attrs.converters.optional(number))
     max: float | None = attrs.field(default=None, converter=attrs.converters.optional(number))
     min_percentile: float | None = attrs.field(
@@ -351,15 +415,14 @@ class Clip(_Measured):
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
         check_axes(spec, self.axes, self.name)
-        return attrs.evolve(spec, dtype=functions.clip_dtype(spec.dtype, self.min, self.max))
+        return attrs.evolve(spec, dtype=pointwise.clip_dtype(spec.dtype, self.min, self.max))
 
-    def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        data = as_array(tensor.data)
-        planned = functions.clip_dtype(tensor.dtype, self.min, self.max)
-        given = iter([_nearest(aligned(v, tensor), planned) for v in values])
+    def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
+        planned = pointwise.clip_dtype(spec.dtype, self.min, self.max)
+        given = iter([_nearest(aligned(v, spec), planned) for v in values])
         low = self.min if self.min_percentile is None else next(given)
         high = self.max if self.max_percentile is None else next(given)
-        return Tensor(functions.clip(data, low=low, high=high), tensor.axes)
+        return pointwise.clip(low, high)
 
 
 def _nearest(values: Any, dtype: str) -> Any:

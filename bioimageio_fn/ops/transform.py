@@ -16,7 +16,7 @@ from ..axes import AxisId, MemberId
 from ..errors import NotFittedError, OperationError, UnknownMemberError
 from ..sample import AxisBlock, Region, Sample, get_member, part_of, with_member
 from ..spec import SampleSpec, tensor_spec
-from ..stats.compute import measure
+from ..stats.compute import compute_sample_measures
 from ..stats.measure import Measure
 from ..tensor import PadMode, Tensor
 from .records import Operation
@@ -82,8 +82,8 @@ class Transform:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """The statistics that the operation needs."""
-        return self.op.measures(self.member)
+        """The statistics that the operation needs: of its tensor, then of a reference tensor."""
+        return (*self.op.measures(self.member), *self.op.references)
 
     @property
     def whole_axes(self) -> tuple[AxisId, ...]:
@@ -134,10 +134,15 @@ def bind(transform: Transform, sample: Sample, unprocessed: Sample) -> Transform
     """
     if transform.values is not None:
         return transform
-    source = unprocessed if transform.op.reference is not None else sample
+    own, references = transform.op.measures(transform.member), transform.op.references
+    found = compute_sample_measures([m for m in own if m not in sample.stat], sample)
+    found_there = compute_sample_measures(
+        [m for m in references if m not in sample.stat], unprocessed
+    )
     values = [
-        sample.stat[m] if m in sample.stat else measure(get_member(source, m.member), m)
-        for m in transform.measures
+        sample.stat[m] if m in sample.stat else source[m]
+        for source, measures in ((found, own), (found_there, references))
+        for m in measures
     ]
     return attrs.evolve(transform, values=values)
 

@@ -290,12 +290,11 @@ def gather(tensor: Tensor, looks: Sequence[_Look], member: MemberId) -> list[Par
     for look in looks:
         check_reduced(tensor, look.axes, member)
     collectors = [_Collector(tensor, look) for look in looks]
-    for key, block in reads(tensor):
+    for key, block in reads(tensor.data):
         for piece in pieces(block):
             values = block[piece]
             place = tuple(
-                slice((k.start or 0) + p.start, (k.start or 0) + p.stop)
-                for k, p in zip(key, piece, strict=True)
+                slice(k.start + p.start, k.start + p.stop) for k, p in zip(key, piece, strict=True)
             )
             for collector in collectors:
                 collector.add(place, values)

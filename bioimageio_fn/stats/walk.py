@@ -14,8 +14,7 @@ from typing import Any, TypeAlias
 import array_api_compat
 import numpy as np
 
-from ..arrays import to_numpy
-from ..tensor import Tensor
+from ..arrays import Array, to_numpy
 
 __all__ = ["PIECE_ELEMENTS", "READ_ELEMENTS", "Key", "in_memory", "pieces", "reads", "rows"]
 
@@ -28,61 +27,73 @@ READ_ELEMENTS = 1 << 22
 Key: TypeAlias = tuple[slice, ...]
 
 
-def reads(tensor: Tensor) -> Iterator[tuple[Key, np.ndarray[Any, Any]]]:
-    """The parts in which a tensor is read, as NumPy arrays, each with its place.
+def reads(data: Array, whole: Sequence[int] = ()) -> Iterator[tuple[Key, np.ndarray[Any, Any]]]:
+    """The parts in which an array is read, as NumPy arrays, each with its place.
 
     What is in this machine's memory already is one part and is not copied. Of a chunked source
     (Zarr, h5py, Dask) whole chunks are read, so that none is unpacked twice.
+
+    Args:
+        data: an array, or a lazy source.
+        whole: dimensions along which it must not be cut.
     """
-    data = tensor.data
     if in_memory(data):
-        yield (slice(None),) * len(tensor.shape), to_numpy(data)
+        yield tuple(slice(0, int(size)) for size in data.shape), to_numpy(data)
         return
-    for key in _grid(_cuts(tensor)):
+    for key in _grid(_cuts(data, whole)):
         yield key, to_numpy(data[key])
 
 
-def in_memory(data: Any) -> bool:
+def in_memory(data: Array) -> bool:
     """Whether data are in this machine's memory, where NumPy can look at them in place."""
     if array_api_compat.is_torch_array(data):
         return bool(data.device.type == "cpu")
     return isinstance(data, np.ndarray)
 
 
-def _cuts(tensor: Tensor) -> list[list[int]]:
-    """For each axis, where its parts begin and end."""
-    chunks = getattr(tensor.data, "chunks", None)
-    if chunks and not isinstance(chunks[0], int):
-        return [[0, *itertools.accumulate(sizes)] for sizes in chunks]
-    shape = tensor.shape
-    steps = [min(c, s) for c, s in zip(chunks, shape, strict=True)] if chunks else [1] * len(shape)
-    steps = _grown(shape, steps, range(len(shape))[::-1], READ_ELEMENTS)
-    return [[*range(0, size, step), size] for size, step in zip(shape, steps, strict=True)]
+def _cuts(data: Array, whole: Sequence[int]) -> list[list[int]]:
+    """For each dimension, where its parts begin and end."""
+    shape = tuple(int(size) for size in data.shape)
+    chunks: Any = getattr(data, "chunks", None) or (1,) * len(shape)
+    if any(not isinstance(sizes, int) for sizes in chunks):
+        edges = [[0, *itertools.accumulate(sizes)] for sizes in chunks]
+        return [[0, size] if i in whole else edges[i] for i, size in enumerate(shape)]
+    return _steps(shape, chunks, whole, range(len(shape))[::-1], READ_ELEMENTS)
 
 
-def _grown(
-    shape: Sequence[int], steps: Sequence[int], fastest_first: Sequence[int], elements: int
-) -> list[int]:
-    """Steps grown axis by axis, in multiples of what they were, while a part stays small."""
-    grown = [max(1, step) for step in steps]
+def _steps(
+    shape: Sequence[int],
+    smallest: Sequence[int],
+    whole: Sequence[int],
+    fastest_first: Sequence[int],
+    elements: int,
+) -> list[list[int]]:
+    """Edges of parts that are grown axis by axis, in multiples of the smallest, while small."""
+    grown = [
+        max(1, size if i in whole else min(step, size))
+        for i, (size, step) in enumerate(zip(shape, smallest, strict=True))
+    ]
     for axis in fastest_first:
         others = int(np.prod(grown, dtype=object)) // grown[axis]
         times = max(1, elements // (others * grown[axis]))
         grown[axis] = max(1, min(shape[axis], grown[axis] * times))
         if grown[axis] < shape[axis]:
             break
-    return grown
+    return [[*range(0, n, step), n] for n, step in zip(shape, grown, strict=True)]
 
 
 def _grid(cuts: Sequence[Sequence[int]]) -> Iterator[Key]:
     return itertools.product(*(map(slice, edges[:-1], edges[1:]) for edges in cuts))
 
 
-def pieces(array: np.ndarray[Any, Any], elements: int | None = None) -> Iterator[Key]:
+def pieces(
+    array: np.ndarray[Any, Any], elements: int | None = None, whole: Sequence[int] = ()
+) -> Iterator[Key]:
     """Tile an array with pieces of at most so many elements, along its memory.
 
     Args:
         elements: by default `PIECE_ELEMENTS`.
+        whole: dimensions along which it must not be cut.
 
     Examples:
         >>> [key for key in pieces(np.zeros((4, 2)), elements=4)]
@@ -91,8 +102,8 @@ def pieces(array: np.ndarray[Any, Any], elements: int | None = None) -> Iterator
         [slice(0, 2, None), slice(2, 4, None)]
     """
     fastest_first = sorted(range(array.ndim), key=lambda i: (abs(array.strides[i]), -i))
-    steps = _grown(array.shape, [1] * array.ndim, fastest_first, elements or PIECE_ELEMENTS)
-    return _grid([[*range(0, n, s), n] for n, s in zip(array.shape, steps, strict=True)])
+    ones = (1,) * array.ndim
+    return _grid(_steps(array.shape, ones, whole, fastest_first, elements or PIECE_ELEMENTS))
 
 
 def rows(piece: np.ndarray[Any, Any], kept: Sequence[int]) -> np.ndarray[Any, Any]:

@@ -48,7 +48,7 @@ RAMP = Tensor(np.arange(24.0, dtype="float32").reshape(2, 3, 4), "cyx")
 
 def applied(op, tensor):
     """The operation on a tensor, with the statistics of that tensor."""
-    values = [measure(tensor, m) for m in op.measures("raw")]
+    values = [measure(tensor, m) for m in (*op.measures("raw"), *op.references)]
     return op.apply(tensor, *values)
 
 
@@ -220,7 +220,9 @@ def test_whole_axes_are_those_along_which_a_list_lies():
 def test_measures_are_those_of_the_tensor_or_of_the_reference():
     zmuv = ZeroMeanUnitVariance(axes="yx", scope="dataset").measures("probability")
     assert zmuv == tuple(Measure(name, "probability", "yx", "dataset") for name in ("mean", "std"))
-    low, high = ScaleRange(1, 99, reference="raw").measures("probability")
+    scaled = ScaleRange(1, 99, reference="raw")
+    assert scaled.measures("probability") == ()
+    low, high = scaled.references
     assert low == Measure("quantile", "raw", q=0.01, method="linear")
     assert high == Measure("quantile", "raw", q=0.99, method="linear")
     (one,) = Clip(max_percentile=99).measures("raw")

@@ -1,0 +1,246 @@
+"""Kernels: operations on arrays with their numbers filled in, and how a sequence of them is run.
+
+What holds here: neighbouring affine kernels are joined into one (in float32; in float64 there are
+no digits to spare for that); large NumPy arrays and lazy sources are worked through in pieces that
+stay near the processor, along their memory, so that nothing but the result is as large as the
+array; the argument is never changed; the result stays in the library and on the device of the
+argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import array_api_compat
+import attrs
+import numpy as np
+from immutabledict import immutabledict
+
+from ..arrays import Array, as_array, cast, dtype_name, namespace, saturated, to_numpy, warn_of_loss
+from ..stats.walk import Key, pieces, reads
+from .affine import Affine, rounded, then
+
+__all__ = [
+    "SMALL",
+    "Cast",
+    "Function",
+    "Kernel",
+    "Mapped",
+    "float_dtype",
+    "floating",
+    "joined",
+    "parameter",
+    "result_dtype",
+    "run",
+]
+
+SMALL = ("bool", "uint8", "int8", "uint16", "int16", "float16", "float32")
+
+
+def float_dtype(dtype: str) -> str:
+    """The floating point type in which values of a type are computed.
+
+    Examples:
+        >>> float_dtype("uint16"), float_dtype("int32")
+        ('float32', 'float64')
+    """
+    return "float32" if dtype in SMALL else "float64"
+
+
+def floating(x: Array) -> Array:
+    """The array in the type in which it is computed."""
+    return cast(x, float_dtype(dtype_name(x.dtype)))
+
+
+def parameter(value: Any, like: Array) -> Array:
+    """A parameter in the type and on the device of the data: libraries promote these alike."""
+    xp = namespace(like)
+    # a copy: torch warns of read-only arrays
+    with np.errstate(over="ignore"):
+        return xp.asarray(np.array(value), dtype=like.dtype, device=array_api_compat.device(like))
+
+
+@attrs.frozen(eq=False)
+class Function:
+    """Any function of an array whose result has the same shape.
+
+    Args:
+        function: takes a part of the array, and the same part of its parameters.
+        parameters: numbers, or arrays that broadcast against the array.
+        result: name of the result's type, given that of the argument.
+        whole: dimensions along which it needs all there is.
+    """
+
+    function: Callable[..., Array]
+    parameters: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=immutabledict)
+    result: Callable[[str], str] = float_dtype
+    whole: tuple[int, ...] = ()
+
+
+@attrs.frozen
+class Cast:
+    """A cast that saturates; see `bioimageio_fn.arrays.cast`."""
+
+    dtype: str
+
+
+Kernel: TypeAlias = Function | Cast | Affine
+
+
+def result_dtype(kernels: Iterable[Kernel], dtype: str) -> str:
+    """Name of the type of what comes out of kernels."""
+    for kernel in kernels:
+        if isinstance(kernel, Cast):
+            dtype = kernel.dtype
+        else:
+            dtype = kernel.result(dtype) if isinstance(kernel, Function) else float_dtype(dtype)
+    return dtype
+
+
+def joined(kernels: Iterable[Kernel], dtype: str) -> tuple[Kernel, ...]:
+    """The same kernels with neighbouring affine ones as one, for an array of that type.
+
+    Casts that change no value fall away where what follows computes in the wider type anyway.
+    """
+    result: list[Kernel] = []
+    for kernel in kernels:
+        before = result_dtype(result, dtype)
+        if isinstance(kernel, Cast) and kernel.dtype == before:
+            continue
+        if isinstance(kernel, Affine) and before in SMALL:
+            if _ends_in_widening(result, dtype):
+                result.pop()
+            if result and isinstance(result[-1], Affine):
+                kernel = then(result.pop(), kernel)  # type: ignore[arg-type] # noqa: PLW2901
+        result.append(kernel)
+    return tuple(result)
+
+
+def _ends_in_widening(kernels: Sequence[Kernel], dtype: str) -> bool:
+    """Whether the last kernel is a cast to float32 that keeps every value."""
+    last = kernels[-1] if kernels else None
+    if not isinstance(last, Cast) or last.dtype != "float32":
+        return False
+    return result_dtype(kernels[:-1], dtype) in SMALL
+
+
+def run(kernels: Iterable[Kernel], data: Array) -> Array:
+    """The result of kernels, one after the other, on an array.
+
+    Args:
+        data: an array of any library, or a lazy source, which is read part by part.
+
+    Warns:
+        CastWarning: once for each type, if a cast changed values.
+    """
+    dtype = dtype_name(data.dtype)
+    steps = _prepared(joined(kernels, dtype), dtype)
+    if not steps:
+        return saturated(as_array(data), dtype)[0]
+    lost: set[str] = set()
+    if isinstance(data, np.ndarray) or not array_api_compat.is_array_api_obj(data):
+        result = _by_pieces(steps, data, lost)
+    else:
+        result = _one_by_one(steps, data, lost)
+    for name in sorted(lost):
+        warn_of_loss(name)
+    return result
+
+
+def _prepared(kernels: Sequence[Kernel], dtype: str) -> tuple[Function | Cast, ...]:
+    """Kernels with affine ones made into functions of the type in which they are computed."""
+    steps: list[Function | Cast] = []
+    for i, kernel in enumerate(kernels):
+        if not isinstance(kernel, Affine):
+            steps.append(kernel)
+            continue
+        of = float_dtype(result_dtype(kernels[:i], dtype))
+        names = ("center", "factor", "shift")
+        steps.append(Function(_multiply_add, dict(zip(names, rounded(kernel, of), strict=True))))
+    return tuple(steps)
+
+
+def _multiply_add(x: Array, center: Any, factor: Any, shift: Any) -> Array:
+    if isinstance(x, np.ndarray):
+        result = np.asarray(np.subtract(x, center, dtype=center.dtype))
+        result *= factor
+        if np.any(shift):
+            result += shift
+        return result
+    x = floating(x)
+    return (x - parameter(center, x)) * parameter(factor, x) + parameter(shift, x)
+
+
+def _by_pieces(steps: Sequence[Function | Cast], data: Array, lost: set[str]) -> Array:
+    """Piece by piece along memory; a lazy source is read part by part."""
+    whole = tuple({i for step in steps if isinstance(step, Function) for i in step.whole})
+    result: np.ndarray[Any, Any] | None = None
+    for place, part in reads(data, whole):
+        for piece in pieces(part, whole=whole):
+            key = tuple(
+                slice(a.start + b.start, a.start + b.stop)
+                for a, b in zip(place, piece, strict=True)
+            )
+            done = _one_by_one([_cut(step, key) for step in steps], part[piece], lost)
+            if done.shape == data.shape:
+                return done
+            if result is None:
+                result = np.empty(data.shape, done.dtype)
+            result[key] = done
+    return _one_by_one(steps, to_numpy(data), lost) if result is None else result
+
+
+def _one_by_one(steps: Sequence[Function | Cast], x: Array, lost: set[str]) -> Array:
+    # inf - inf is NaN and too large a product infinite, in every library; NumPy alone would say so
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        for step in steps:
+            if isinstance(step, Cast):
+                x, changed = saturated(x, step.dtype)
+                lost |= {step.dtype} if changed else set()
+            else:
+                x = step.function(x, **step.parameters)
+    return x
+
+
+def _cut(kernel: Kernel, key: Key) -> Any:
+    """A kernel for a part of the array."""
+    if isinstance(kernel, Cast):
+        return kernel
+    if isinstance(kernel, Affine):
+        names = ("center", "factor", "shift", "noise")
+        return attrs.evolve(kernel, **{n: _part(getattr(kernel, n), key) for n in names})
+    return attrs.evolve(kernel, parameters={k: _part(v, key) for k, v in kernel.parameters.items()})
+
+
+def _part(parameter_: Any, key: Key) -> Any:
+    """The part of a parameter that belongs to a part of the array."""
+    if np.ndim(parameter_) == 0:
+        return parameter_
+    sizes = zip(parameter_.shape, key, strict=True)
+    return parameter_[tuple(slice(None) if n == 1 else k for n, k in sizes)]
+
+
+class Mapped:
+    """An array behind kernels that computes only what is asked of it.
+
+    Examples:
+        >>> doubled = Mapped(np.arange(6.0), [Affine(0, 2, 0)])
+        >>> doubled[2:4]
+        array([4., 6.])
+    """
+
+    def __init__(self, data: Array, kernels: Iterable[Kernel]) -> None:
+        self._data = data
+        self._kernels = tuple(kernels)
+        self.shape: tuple[int, ...] = tuple(data.shape)
+        self.dtype = np.dtype(result_dtype(self._kernels, dtype_name(data.dtype)))
+        self.chunks = getattr(data, "chunks", None)
+
+    def __getitem__(self, key: Any) -> Array:
+        key = key if isinstance(key, tuple) else (key,)
+        return run([_cut(kernel, key) for kernel in self._kernels], self._data[key])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        del copy  # what is computed is new
+        return np.asarray(to_numpy(run(self._kernels, self._data)), dtype)
