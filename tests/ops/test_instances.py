@@ -1,23 +1,32 @@
 """Objects from drawn ones: what StarDist and Cellpose see of them gives them back."""
 
+import itertools
+import pickle
 import subprocess
 import sys
 import warnings
 
+import attrs
 import numpy as np
 import pytest
 import tifffile
 from conftest import iou
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import LAYOUTS
+from strategies import LAYOUTS, LIBRARIES
 
+from bioimageio_fn.arrays import dtype_name
 from bioimageio_fn.errors import (
+    AxesError,
     MissingDependencyError,
     OperationError,
     SizeError,
 )
+from bioimageio_fn.ops.instance_records import CellposeFlowDynamics, StardistPostprocessing
 from bioimageio_fn.ops.instances import cellpose_flow_dynamics, stardist_postprocessing
+from bioimageio_fn.ops.records import Operation
+from bioimageio_fn.spec import TensorSpec, tensor_spec
+from bioimageio_fn.tensor import Tensor, transpose
 
 RAYS = 32
 RAYS_3D = 64
@@ -533,7 +542,7 @@ def test_the_packages_are_imported_on_use_and_leave_warnings_as_they_are():
     code = """
 import sys, warnings
 import numpy as np
-import bioimageio_fn.ops.instances
+from bioimageio_fn.ops.instance_records import CellposeFlowDynamics, StardistPostprocessing
 assert not {"stardist", "cellpose", "torch", "numba", "scipy"} & set(sys.modules)
 from bioimageio_fn.ops.instances import stardist_postprocessing
 shown = warnings.formatwarning
@@ -542,3 +551,217 @@ stardist_postprocessing(np.zeros((3, 3, 5)), prob_threshold=0, nms_threshold=0, 
 assert "stardist" in sys.modules and warnings.formatwarning is shown
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+# records
+
+
+STARDIST = StardistPostprocessing(**PARAMETERS)
+STARDIST_3D = StardistPostprocessing(**PARAMETERS_3D, overlap_label=-1)
+CELLPOSE = CellposeFlowDynamics(**FLOWS)
+CELLPOSE_3D = CellposeFlowDynamics(**FLOWS_3D, output_dtype="uint32")
+
+
+def batches():
+    """For each record a tensor of two images in the order of the array function, and the labels."""
+    empty = np.zeros_like
+    discs, balls = stardist_image(DISCS), stardist_image(BALLS, (1, 2, 2), RAYS_3D)
+    flows, flows_3d = cellpose_image(DISCS), cellpose_image(BALLS)
+    return {
+        "stardist": (STARDIST, Tensor(np.stack([discs, empty(discs)]), "byxc"), DISCS),
+        "stardist 3D": (STARDIST_3D, Tensor(np.stack([balls, empty(balls)]), "bzyxc"), BALLS),
+        "cellpose": (CELLPOSE, Tensor(np.stack([flows, empty(flows)]), "bcyx"), DISCS),
+        "cellpose 3D": (CELLPOSE_3D, Tensor(np.stack([flows_3d, empty(flows_3d)]), "bczyx"), BALLS),
+    }
+
+
+@pytest.fixture(scope="module", params=["stardist", "stardist 3D", "cellpose", "cellpose 3D"])
+def case(request):
+    return batches()[request.param]
+
+
+def test_records_keep_the_protocol_are_values_and_pickle(case):
+    op, tensor, _ = case
+    assert isinstance(op, Operation)
+    assert op.name in ("stardist_postprocessing", "cellpose_flow_dynamics")
+    assert op.reference is None
+    assert op.measures("raw") == ()
+    assert set(op.whole_axes) == set(tensor.axes) - {"batch"}
+    assert pickle.loads(pickle.dumps(op)) == op
+    assert hash(attrs.evolve(op)) == hash(op)
+
+
+def test_each_image_of_a_batch_gives_its_labels_and_plan_says_what_comes(case):
+    op, tensor, truth = case
+    before = np.array(tensor.data).tobytes()
+    result = op.apply(tensor)
+    assert tensor_spec(result) == op.plan(tensor_spec(tensor))
+    assert np.array(tensor.data).tobytes() == before
+    first, second = (Tensor(result.data[i], result.axes[1:]) for i in (0, 1))
+    assert_same_objects(np.asarray(first).reshape(truth.shape), truth)
+    assert not np.asarray(second).any()
+    alone = op.apply(Tensor(tensor.data[0], tensor.axes[1:]))
+    assert alone == first
+    assert alone.sizes["channel"] == 1
+    none = op.apply(Tensor(tensor.data[:0], tensor.axes))
+    assert tensor_spec(none) == op.plan(tensor_spec(Tensor(tensor.data[:0], tensor.axes)))
+
+
+@pytest.mark.parametrize("name", ["stardist", "cellpose"])
+def test_axes_may_stand_in_any_order_and_stay_there(name):
+    op, tensor, _ = batches()[name]
+    result = op.apply(tensor)
+    for axes in itertools.permutations("bcyx"):
+        got = op.apply(transpose(tensor, axes))
+        assert got == transpose(result, axes)
+
+
+def test_axes_of_volumes_may_stand_in_another_order(case):
+    op, tensor, _ = case
+    axes = tensor.axes[::-1]
+    assert op.apply(transpose(tensor, axes)) == transpose(op.apply(tensor), axes)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_labels_stay_in_the_library_of_the_argument(case, library):
+    op, tensor, _ = case
+    given_ = Tensor(LIBRARIES[library](np.array(tensor.data)), tensor.axes)
+    result = op.apply(given_)
+    assert type(result.data) is type(given_.data)
+    assert dtype_name(result.data.dtype) == op.plan(tensor_spec(tensor)).dtype
+    assert result == op.apply(tensor)
+
+
+@given(st.data())
+def test_unplan_is_the_inverse_of_plan(data):
+    op = data.draw(st.sampled_from([STARDIST, STARDIST_3D, CELLPOSE, CELLPOSE_3D]))
+    op = attrs.evolve(op, grid=[3, 1, 2][: len(op.grid)]) if hasattr(op, "grid") else op
+    batch = data.draw(st.sampled_from([(), ("batch",)]))
+    axes = data.draw(st.permutations([*op.whole_axes, *batch]))
+    channels = op.n_rays + 1 if hasattr(op, "n_rays") else len(op.whole_axes)
+    sizes = [channels if a == "channel" else data.draw(st.none() | st.integers(0, 9)) for a in axes]
+    spec = TensorSpec(axes, sizes, "float32")
+    assert op.unplan(op.plan(spec)) == spec
+    assert op.plan(op.unplan(op.plan(spec))) == op.plan(spec)
+
+
+def test_sizes_are_multiplied_by_the_grid_and_divided_again():
+    op = StardistPostprocessing(**{**PARAMETERS, "grid": (2, 4)})
+    planned = op.plan(TensorSpec("xbcy", (10, 3, 33, None), "float64"))
+    assert planned == TensorSpec("xbcy", (40, 3, 1, None), "int32")
+    assert op.unplan(planned) == TensorSpec("xbcy", (10, 3, 33, None), "float32")
+    with pytest.raises(SizeError, match="axis 'x'.*a multiple of the grid, 4, got 42"):
+        op.unplan(TensorSpec("xcy", (42, 1, 2), "int32"))
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "error", "match"),
+    [
+        ("byx", (1, 8, 8), AxesError, "axis 'channel'.*axis is missing|an axis is missing"),
+        ("bcy", (1, 33, 8), AxesError, "an axis is missing .axis 'x'"),
+        ("bczyx", (1, 33, 8, 8, 8), AxesError, "can not be there .axis 'z'"),
+        ("tcyx", (1, 33, 8, 8), AxesError, "can not be there .axis 'time'"),
+        ("bcyx", (1, 32, 8, 8), SizeError, "wrong number of channels.*expected 33, got 32"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_refused_when_planned_and_applied(axes, shape, error, match):
+    with pytest.raises(error, match=match):
+        STARDIST.plan(TensorSpec(axes, shape, "float32"))
+    with pytest.raises(error, match=match):
+        STARDIST.apply(Tensor(np.zeros(shape, "float32"), axes))
+
+
+def test_cellpose_wants_its_channels_and_stardist_one_channel_of_labels():
+    with pytest.raises(SizeError, match="expected 3, got 2"):
+        CELLPOSE.plan(TensorSpec("bcyx", (1, 2, 8, 8), "float32"))
+    with pytest.raises(SizeError, match="expected 4, got 3"):
+        CELLPOSE_3D.plan(TensorSpec("bczyx", (1, 3, 8, 8, 8), "float32"))
+    with pytest.raises(AxesError, match="an axis is missing .axis 'z'"):
+        CELLPOSE_3D.plan(TensorSpec("bcyx", (1, 4, 8, 8), "float32"))
+    with pytest.raises(SizeError, match="expected 1, got 33"):
+        STARDIST.unplan(TensorSpec("bcyx", (1, 33, 8, 8), "int32"))
+
+
+def test_pairs_and_numpy_integers_are_taken_as_they_are_meant():
+    op = StardistPostprocessing(**{**PARAMETERS, "b": [[1, np.int64(2)], (3, 4)], "grid": [2, 2]})
+    assert op.b == ((1, 2), (3, 4))
+    assert op.grid == (2, 2)
+    assert StardistPostprocessing(**{**PARAMETERS_3D, "anisotropy": [1, 2, 3]}).anisotropy == (
+        1.0,
+        2.0,
+        3.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"prob_threshold": 1.5}, "prob_threshold is a fraction"),
+        ({"prob_threshold": -0.1}, "prob_threshold is a fraction"),
+        ({"prob_threshold": "0.5"}, "not a number"),
+        ({"prob_threshold": float("nan")}, "not a number"),
+        ({"nms_threshold": 2}, "nms_threshold is a fraction"),
+        ({"nms_threshold": None}, "not a number"),
+        ({"n_rays": 2}, "too few n_rays"),
+        ({"n_rays": 32.0}, "not an integer"),
+        ({"n_rays": True}, "not an integer"),
+        ({"n_rays": "32"}, "not an integer"),
+        ({"grid": (2,)}, "a step for each space axis"),
+        ({"grid": ()}, "a step for each space axis"),
+        ({"grid": (1, 1, 1, 1)}, "a step for each space axis"),
+        ({"grid": (0, 1)}, "a step for each space axis"),
+        ({"grid": (1.5, 1)}, "not an integer"),
+        ({"grid": 2}, "not a list"),
+        ({"grid": "22"}, "not a list"),
+        ({"b": -1}, "b is negative"),
+        ({"b": ((0, 0), (0, -1))}, "b is negative"),
+        ({"b": ((0, 0),)}, "one for each space axis"),
+        ({"b": ()}, "one for each space axis"),
+        ({"b": ((0, 0), (0, 0, 0))}, "not a border"),
+        ({"b": (1, 2)}, "not a list"),
+        ({"b": 1.5}, "not an integer"),
+        ({"b": None}, "not an integer"),
+        ({"b": "2"}, "not an integer"),
+        ({"anisotropy": (1, 1, 1)}, "anisotropy is for 3D"),
+        ({"overlap_label": 1}, "overlap_label is for 3D"),
+        ({"grid": (1, 1, 1)}, "anisotropy has the size of a voxel"),
+        ({"grid": (1, 1, 1), "anisotropy": (1, 1)}, "anisotropy has the size of a voxel"),
+        ({"grid": (1, 1, 1), "anisotropy": (1, 1, 0)}, "anisotropy has the size of a voxel"),
+        ({"grid": (1, 1, 1), "anisotropy": (1, 1, np.inf)}, "anisotropy has the size of a voxel"),
+        ({"grid": (1, 1, 1), "anisotropy": 1}, "not a list"),
+        ({"grid": (1, 1, 1), "anisotropy": (1, 1, "1")}, "not a number"),
+        ({"grid": (1, 1, 1), "anisotropy": (1, 1, 1), "n_rays": 3}, "too few n_rays"),
+        (
+            {"grid": (1, 1, 1), "anisotropy": (1, 1, 1), "overlap_label": 2**31},
+            "overlap_label is no label",
+        ),
+        (
+            {"grid": (1, 1, 1), "anisotropy": (1, 1, 1), "overlap_label": 0.5},
+            "not an integer",
+        ),
+    ],
+)
+def test_malformed_parameters_of_stardist_are_refused(changed, match):
+    with pytest.raises(OperationError, match=match):
+        StardistPostprocessing(**{**PARAMETERS, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"cellprob_threshold": "0"}, "not a number"),
+        ({"cellprob_threshold": np.inf}, "cellprob_threshold is a logit"),
+        ({"flow_threshold": -0.1}, "flow_threshold is a squared error"),
+        ({"flow_threshold": None}, "not a number"),
+        ({"do_3D": 1}, "do_3D is yes or no"),
+        ({"do_3D": "no"}, "do_3D is yes or no"),
+        ({"min_size": -1}, "min_size is negative"),
+        ({"min_size": 1.5}, "not an integer"),
+        ({"output_dtype": "uint8"}, "output_dtype is no type of labels"),
+        ({"output_dtype": None}, "output_dtype is no type of labels"),
+        ({"output_dtype": ["uint16"]}, "output_dtype is no type of labels"),
+    ],
+)
+def test_malformed_parameters_of_cellpose_are_refused(changed, match):
+    with pytest.raises(OperationError, match=match):
+        CellposeFlowDynamics(**{**FLOWS, **changed})
