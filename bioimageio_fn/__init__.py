@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .io.images import write_image as write_image
     from .ops.chain import apply as apply
     from .ops.chain import compose as compose
-    from .ops.chain import fit as fit
+    from .ops.fitting import fit as fit
     from .ops.transform import Transform as Transform
     from .package import demo_image as demo_image
     from .package import demo_model as demo_model
@@ -93,7 +93,8 @@ _NAMES = {
         "validate_format",
     ),
     "io.images": ("read_image", "write_image"),
-    "ops.chain": ("apply", "compose", "fit"),
+    "ops.chain": ("apply", "compose"),
+    "ops.fitting": ("fit",),
     "ops.transform": ("Transform",),
     "package": (
         "demo_image",

@@ -30,10 +30,10 @@ from .ops.chain import (
     block_safe_from,
     compose,
     cut_chain,
-    fit,
     members_of,
 )
 from .ops.chain import plan as plan_chain
+from .ops.fitting import fit
 from .ops.transform import Transform
 from .package import described
 from .reading import as_sample

@@ -67,6 +67,8 @@ def rounded(map_: Affine, dtype: str) -> tuple[Any, Any, Any]:
         )
         root = center - shift / factor
         joined = (noise > 0) & (factor != 0) & np.isfinite(root) & np.isfinite(root.astype(dtype))
+        # a root that is 0 but for rounding is 0: no other number has so fine neighbours
+        root = np.where(np.abs(root * factor) <= noise, 0.0, root)
         center, shift = np.where(joined, root, center), np.where(joined, 0.0, shift)
         near = center.astype(dtype)
         rest = np.where(near == center, 0.0, (near - center) * factor)

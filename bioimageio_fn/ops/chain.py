@@ -1,14 +1,15 @@
 """Chains: tuples of steps, and the functions on them.
 
-What holds here: composition is associative and its identity is the empty chain; each step's
-statistics are those of the tensor that reaches it at its place; a bound chain needs nothing but the
-sample and runs on blocks.
+What holds here: composition is associative and its identity is the empty chain; a bound chain needs
+nothing but the sample and runs on blocks; neighbouring pointwise steps run as one pass over their
+tensor. How a chain is bound is told in `fitting`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import attrs
@@ -16,9 +17,11 @@ from immutabledict import immutabledict
 from toolz import concat
 
 from ..axes import AxisId, MemberId
-from ..sample import Region, Sample, Stat
-from ..spec import SampleSpec
-from ..tensor import PadMode
+from ..sample import Region, Sample, Stat, get_member, with_member
+from ..spec import SampleSpec, TensorSpec
+from ..tensor import PadMode, Tensor
+from .kernels import Kernel, result_dtype, run
+from .records import Pointwise
 from .transform import Step, Transform, bind, cut
 
 __all__ = [
@@ -28,9 +31,9 @@ __all__ = [
     "block_safe_from",
     "compose",
     "cut_chain",
-    "fit",
     "is_bound",
     "members_of",
+    "place",
     "plan",
 ]
 
@@ -54,6 +57,9 @@ def compose(*steps: Step | Iterable[Step]) -> Chain:
 def apply(chain: Iterable[Step], sample: Sample) -> Sample:
     """Run the steps of a chain on a sample, one after the other.
 
+    Neighbouring pointwise steps on one tensor are joined: what lies between them is not stored, and
+    affine maps become one.
+
     Raises:
         NotFittedError: if a step needs statistics that are not bound.
 
@@ -64,18 +70,42 @@ def apply(chain: Iterable[Step], sample: Sample) -> Sample:
         >>> apply([Transform(ScaleLinear(2.0), "raw")] * 2, sample)["raw"].data.tolist()
         [4.0, 8.0]
     """
-    for number, step in enumerate(chain):
-        sample = _run(step, sample, number)
+    for member, group in groupby(enumerate(chain), _joinable):
+        steps = list(group)
+        if isinstance(member, str):
+            sample = _run_together(member, steps, sample)
+            continue
+        for number, step in steps:
+            with place(number, step):
+                sample = step(sample)
     return sample
 
 
-def _run(step: Step, sample: Sample, number: int) -> Sample:
-    with _place(number, step):
-        return step(sample)
+def _joinable(numbered: tuple[int, Step]) -> MemberId | None:
+    """The tensor of a bound pointwise step, whose neighbours on that tensor may join it."""
+    _, step = numbered
+    if isinstance(step, Transform) and isinstance(step.op, Pointwise) and step.values is not None:
+        return step.member
+    return None
+
+
+def _run_together(member: MemberId, steps: Iterable[tuple[int, Any]], sample: Sample) -> Sample:
+    """Bound pointwise steps of one tensor as one pass over it."""
+    kernels: list[Kernel] = []
+    for number, step in steps:
+        with place(number, step):
+            tensor = get_member(sample, member)
+            dtype = result_dtype(kernels, tensor.dtype)
+            spec = TensorSpec(tensor.axes, tensor.shape, dtype)
+            step.op.plan(spec)  # raises where the operation does not fit the tensor
+            kernels.append(step.op.kernel(spec, *step.values))
+    result = run(kernels, tensor.data)
+    return with_member(sample, member, Tensor(result, tensor.axes))
 
 
 @contextmanager
-def _place(number: int, step: Step) -> Iterator[None]:
+def place(number: int, step: Step) -> Iterator[None]:
+    """Let errors say in which step of a chain they occurred."""
     try:
         yield
     except Exception as error:
@@ -91,7 +121,7 @@ def plan(chain: Iterable[Step], spec: SampleSpec) -> SampleSpec:
     """
     for number, step in enumerate(chain):
         if isinstance(step, Transform):
-            with _place(number, step):
+            with place(number, step):
                 spec = step.plan(spec)
     return spec
 
@@ -99,36 +129,6 @@ def plan(chain: Iterable[Step], spec: SampleSpec) -> SampleSpec:
 def is_bound(step: Step) -> bool:
     """Whether a step needs no statistics any more."""
     return not isinstance(step, Transform) or step.values is not None
-
-
-def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = None) -> Chain:
-    """Bind the statistics of each step, taken of the tensor that reaches it.
-
-    Values that the sample knows (`sample.stat`) are taken instead of measured ones. Steps behind
-    the last one that has to be bound are not run.
-
-    Args:
-        unprocessed: the sample whose tensors `reference_tensor` names; by default this one.
-
-    Examples:
-        >>> from bioimageio_fn.ops.records import ScaleLinear, ZeroMeanUnitVariance
-        >>> from bioimageio_fn.tensor import Tensor
-        >>> chain = [Transform(ScaleLinear(100.0, 5.0), "raw"),
-        ...          Transform(ZeroMeanUnitVariance(), "raw")]
-        >>> sample = Sample({"raw": Tensor([1.0, 3.0], "x")})
-        >>> apply(fit(chain, sample), sample)["raw"].data.round(3).tolist()
-        [-1.0, 1.0]
-    """
-    unprocessed = sample if unprocessed is None else unprocessed
-    steps = bind_known(chain, unprocessed=unprocessed, stat=sample.stat)
-    last = max((i for i, step in enumerate(steps) if not is_bound(step)), default=-1)
-    bound: list[Step] = []
-    for number, step in enumerate(steps):
-        with _place(number, step):
-            bound.append(bind(step, sample, unprocessed) if isinstance(step, Transform) else step)
-        if number < last:
-            sample = _run(bound[-1], sample, number)
-    return tuple(bound)
 
 
 def bind_known(chain: Iterable[Step], *, unprocessed: Sample, stat: Stat) -> Chain:

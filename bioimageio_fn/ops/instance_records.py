@@ -75,7 +75,7 @@ class _ToLabels:
 
     __slots__ = ()
     name: ClassVar[str]
-    reference: ClassVar[MemberId | None] = None
+    references: ClassVar[tuple[Measure, ...]] = ()
 
     @property
     def _image_axes(self) -> tuple[AxisId, ...]:

@@ -27,6 +27,7 @@ __all__ = [
     "Function",
     "Kernel",
     "Mapped",
+    "cut_kernel",
     "float_dtype",
     "floating",
     "joined",
@@ -125,17 +126,20 @@ def _ends_in_widening(kernels: Sequence[Kernel], dtype: str) -> bool:
     return result_dtype(kernels[:-1], dtype) in SMALL
 
 
-def run(kernels: Iterable[Kernel], data: Array) -> Array:
+def run(kernels: Iterable[Kernel], data: Array, *, to_measure: bool = False) -> Array:
     """The result of kernels, one after the other, on an array.
 
     Args:
         data: an array of any library, or a lazy source, which is read part by part.
+        to_measure: whether only statistics are taken of the result. An affine map at its end,
+            which later steps may join, is then not rounded to float32, and nothing is said of
+            values that casts changed.
 
     Warns:
         CastWarning: once for each type, if a cast changed values.
     """
     dtype = dtype_name(data.dtype)
-    steps = _prepared(joined(kernels, dtype), dtype)
+    steps = _prepared(joined(kernels, dtype), dtype, to_measure=to_measure)
     if not steps:
         return saturated(as_array(data), dtype)[0]
     lost: set[str] = set()
@@ -143,12 +147,14 @@ def run(kernels: Iterable[Kernel], data: Array) -> Array:
         result = _by_pieces(steps, data, lost)
     else:
         result = _one_by_one(steps, data, lost)
-    for name in sorted(lost):
+    for name in sorted(lost) if not to_measure else ():
         warn_of_loss(name)
     return result
 
 
-def _prepared(kernels: Sequence[Kernel], dtype: str) -> tuple[Function | Cast, ...]:
+def _prepared(
+    kernels: Sequence[Kernel], dtype: str, *, to_measure: bool
+) -> tuple[Function | Cast, ...]:
     """Kernels with affine ones made into functions of the type in which they are computed."""
     steps: list[Function | Cast] = []
     for i, kernel in enumerate(kernels):
@@ -156,6 +162,7 @@ def _prepared(kernels: Sequence[Kernel], dtype: str) -> tuple[Function | Cast, .
             steps.append(kernel)
             continue
         of = float_dtype(result_dtype(kernels[:i], dtype))
+        of = "float64" if to_measure and i == len(kernels) - 1 else of
         names = ("center", "factor", "shift")
         steps.append(Function(_multiply_add, dict(zip(names, rounded(kernel, of), strict=True))))
     return tuple(steps)
@@ -168,7 +175,7 @@ def _multiply_add(x: Array, center: Any, factor: Any, shift: Any) -> Array:
         if np.any(shift):
             result += shift
         return result
-    x = floating(x)
+    x = cast(x, center.dtype.name)
     return (x - parameter(center, x)) * parameter(factor, x) + parameter(shift, x)
 
 
@@ -182,7 +189,7 @@ def _by_pieces(steps: Sequence[Function | Cast], data: Array, lost: set[str]) ->
                 slice(a.start + b.start, a.start + b.stop)
                 for a, b in zip(place, piece, strict=True)
             )
-            done = _one_by_one([_cut(step, key) for step in steps], part[piece], lost)
+            done = _one_by_one([cut_kernel(step, key) for step in steps], part[piece], lost)
             if done.shape == data.shape:
                 return done
             if result is None:
@@ -203,7 +210,7 @@ def _one_by_one(steps: Sequence[Function | Cast], x: Array, lost: set[str]) -> A
     return x
 
 
-def _cut(kernel: Kernel, key: Key) -> Any:
+def cut_kernel(kernel: Kernel, key: Key) -> Any:
     """A kernel for a part of the array."""
     if isinstance(kernel, Cast):
         return kernel
@@ -222,7 +229,9 @@ def _part(parameter_: Any, key: Key) -> Any:
 
 
 class Mapped:
-    """An array behind kernels that computes only what is asked of it.
+    """An array behind kernels, to be measured; it computes only what is asked of it.
+
+    An affine map at its end is computed in float64, see `run`.
 
     Examples:
         >>> doubled = Mapped(np.arange(6.0), [Affine(0, 2, 0)])
@@ -234,13 +243,16 @@ class Mapped:
         self._data = data
         self._kernels = tuple(kernels)
         self.shape: tuple[int, ...] = tuple(data.shape)
-        self.dtype = np.dtype(result_dtype(self._kernels, dtype_name(data.dtype)))
+        steps = joined(self._kernels, dtype_name(data.dtype))
+        dtype = result_dtype(steps, dtype_name(data.dtype))
+        self.dtype = np.dtype("float64" if steps and isinstance(steps[-1], Affine) else dtype)
         self.chunks = getattr(data, "chunks", None)
 
     def __getitem__(self, key: Any) -> Array:
         key = key if isinstance(key, tuple) else (key,)
-        return run([_cut(kernel, key) for kernel in self._kernels], self._data[key])
+        kernels = [cut_kernel(kernel, key) for kernel in self._kernels]
+        return run(kernels, self._data[key], to_measure=True)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         del copy  # what is computed is new
-        return np.asarray(to_numpy(run(self._kernels, self._data)), dtype)
+        return np.asarray(to_numpy(run(self._kernels, self._data, to_measure=True)), dtype)

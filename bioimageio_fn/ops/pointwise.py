@@ -89,7 +89,7 @@ def _softmax(x: Array, axis: int) -> Array:
 
 def binarize(threshold: Any) -> Kernel:
     """See `functions.binarize`."""
-    return Function(_binarize, {"threshold": threshold}, result=lambda _: "bool")
+    return Function(_binarize, {"threshold": np.asarray(threshold)}, result=lambda _: "bool")
 
 
 def _binarize(x: Array, threshold: Any) -> Array:
@@ -101,7 +101,7 @@ def clip(low: Any, high: Any) -> Kernel:
     """See `functions.clip`."""
     # of the whole bounds: a part of them may be such that integers could stay
     result = partial(clip_dtype, low=low, high=high)
-    bounds = {name: bound for name, bound in (("low", low), ("high", high)) if bound is not None}
+    bounds = {k: np.asarray(v) for k, v in (("low", low), ("high", high)) if v is not None}
     return Function(partial(_clip, result=result), bounds, result=result)
 
 

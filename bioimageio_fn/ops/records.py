@@ -90,6 +90,9 @@ class Operation(Protocol):
 class Pointwise(Operation, Protocol):
     """An operation that keeps the shape, and runs as a kernel."""
 
+    affine: ClassVar[bool]
+    """Whether its kernel is an affine map with factors above 0, but for a gain that is not."""
+
     def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
         """The kernel for a tensor of that spec; values as of `apply`."""
         ...
@@ -103,6 +106,7 @@ class _Pointwise:
     """Base of operations that run as a kernel; by default they measure nothing."""
 
     __slots__ = ()
+    affine: ClassVar[bool] = False
     references: ClassVar[tuple[Measure, ...]] = ()
     whole_axes: ClassVar[tuple[AxisId, ...]] = ()
 
@@ -187,6 +191,7 @@ class ScaleLinear(_AlongAxis):
     """`x * gain + offset`, with numbers or with one value for each index of an axis."""
 
     name: ClassVar[str] = "scale_linear"
+    affine: ClassVar[bool] = True
     gain: Numbers = attrs.field(default=1.0, converter=numbers)
     offset: Numbers = attrs.field(default=0.0, converter=numbers)
     axis: AxisId | None = attrs.field(default=None, converter=optional_axis)
@@ -227,6 +232,7 @@ class FixedZeroMeanUnitVariance(_AlongAxis):
     """`(x - mean) / (std + eps)` with given values; format 0.5 has no eps here, 0.4 has one."""
 
     name: ClassVar[str] = "fixed_zero_mean_unit_variance"
+    affine: ClassVar[bool] = True
     mean: Numbers = attrs.field(converter=numbers)
     std: Numbers = attrs.field(converter=numbers)
     axis: AxisId | None = attrs.field(default=None, converter=optional_axis)
@@ -284,6 +290,7 @@ class ZeroMeanUnitVariance(_Measured):
     """`(x - mean) / (std + eps)` with the mean and standard deviation of the tensor over `axes`."""
 
     name: ClassVar[str] = "zero_mean_unit_variance"
+    affine: ClassVar[bool] = True
     eps: float = attrs.field(default=1e-6, converter=number)
 
     def __attrs_post_init__(self) -> None:
@@ -310,6 +317,7 @@ class ScaleRange(_Measured):
     """
 
     name: ClassVar[str] = "scale_range"
+    affine: ClassVar[bool] = True
     min_percentile: float = attrs.field(default=0.0, converter=number)
     max_percentile: float = attrs.field(default=100.0, converter=number)
     eps: float = attrs.field(default=1e-6, converter=number)
@@ -352,6 +360,7 @@ class ScaleMeanVariance(_Measured):
     """
 
     name: ClassVar[str] = "scale_mean_variance"
+    affine: ClassVar[bool] = True
     reference: MemberId = attrs.field(converter=MemberId)
     eps: float = attrs.field(default=1e-6, converter=number)
 

@@ -186,6 +186,12 @@ def finalize(statistics: Statistics) -> dict[Measure, Tensor]:
     return {m: _value(statistics, m) for m in statistics.measures}
 
 
+def distributions(statistics: Statistics, member: MemberId, axes: Axes) -> Cells:
+    """The distribution of each cell of a tensor whose quantiles over these axes are measured."""
+    part = statistics.parts[member, axes]
+    return _mapped(part.histograms, h.distribution_of)
+
+
 def _value(statistics: Statistics, measure: Measure) -> Tensor:
     group = (measure.member, measure.axes)
     part = (statistics.first or statistics).parts.get(group)

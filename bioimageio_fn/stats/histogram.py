@@ -25,6 +25,7 @@ __all__ = [
     "Histogram",
     "Looking",
     "bins_of_quantile",
+    "distribution_from",
     "distribution_of",
     "is_exact",
     "merged",
@@ -302,6 +303,13 @@ def bins_of_quantile(histogram: Histogram, q: float, method: QuantileMethod) -> 
     low, high, _ = ranks(count, q, method)
     places = np.searchsorted(np.cumsum(histogram.counts), [low, high], side="right")
     return {int(histogram.keys[i]) for i in places}
+
+
+def distribution_from(values: FloatArray, counts: IntArray) -> Distribution:
+    """The distribution of values, in any order and some of them equal; NaN does not count."""
+    present = ~np.isnan(values)
+    parts = [(values[present], counts[present]), (values[:0], counts[:0])]
+    return Distribution(*summed(parts))
 
 
 def quantile(distribution: Distribution, q: float, method: QuantileMethod) -> float:

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import chains, tensors
 
@@ -16,11 +16,11 @@ from bioimageio_fn.ops.chain import (
     block_safe_from,
     compose,
     cut_chain,
-    fit,
     is_bound,
     members_of,
     plan,
 )
+from bioimageio_fn.ops.fitting import fit
 from bioimageio_fn.ops.records import (
     Clip,
     FixedZeroMeanUnitVariance,
@@ -67,17 +67,13 @@ def test_a_composed_chain_is_one_after_the_other(data):
     sample = Sample({"raw": tensor})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BioimageioFnWarning)
-        bound_a = fit(a, sample)
-        between = apply(bound_a, sample)
-        bound_b = fit(b, between)
-        assert fit(compose(a, b), sample) == compose(bound_a, bound_b)
-        assert apply(compose(bound_a, bound_b), sample) == apply(bound_b, between)
+        assert fit(compose(a, b), sample)[: len(a)] == fit(a, sample)
     assert apply((), sample) is sample
 
 
 @given(st.data())
 @settings(max_examples=100)
-def test_a_chain_is_the_loop_written_by_hand_and_plan_says_what_it_gives(data):
+def test_plan_says_what_a_chain_gives_and_nothing_is_changed(data):
     tensor = data.draw(tensors(DTYPES, nan=True))
     chain = data.draw(chains(tensor))
     sample = Sample({"raw": tensor})
@@ -86,17 +82,66 @@ def test_a_chain_is_the_loop_written_by_hand_and_plan_says_what_it_gives(data):
         warnings.simplefilter("ignore", BioimageioFnWarning)
         bound = fit(chain, sample)
         result = apply(bound, sample)
-        by_hand = tensor
-        for step in chain:
-            by_hand = step.op.apply(by_hand, *(measure(by_hand, m) for m in step.measures))
         assert fit(chain, sample) == bound
-    assert result["raw"] == by_hand
+        assert apply(bound, sample) == result
     assert all(map(is_bound, bound))
     assert plan(chain, sample_spec(sample)) == plan(bound, sample_spec(sample))
     assert sample_spec(result) == plan(chain, sample_spec(sample))
     assert pickle.loads(pickle.dumps(bound)) == bound
     assert fit(bound, Sample({})) == bound
     assert np.array(tensor.data).tobytes() == before
+
+
+SMOOTH = (
+    "scale_linear",
+    "fixed_zero_mean_unit_variance",
+    "zero_mean_unit_variance",
+    "scale_range",
+    "sigmoid",
+    "clip",
+)
+
+
+def one_by_one(chain, tensor):
+    """The loop written by hand: measure what reaches a step, run it, go on with the result."""
+    spreads = [np.inf]
+    for step in chain:
+        values = [measure(tensor, m) for m in step.measures]
+        spreads += [
+            np.min(v.data) for v, m in zip(values, step.measures, strict=True) if m.name == "std"
+        ]
+        if isinstance(step.op, ScaleRange):
+            spreads.append(np.min(values[1].data - values[0].data))
+        tensor = step.op.apply(tensor, *values)
+    return np.asarray(tensor).astype("float64"), min(spreads)
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_joined_steps_are_no_less_exact_than_steps_one_by_one(data):
+    tensor = data.draw(tensors(("uint8", "uint16", "int16", "float32"), min_dims=1))
+    chain = data.draw(chains(tensor, max_size=4, names=SMOOTH))
+    sample = Sample({"raw": tensor})
+    exact, spread = one_by_one(chain, Tensor(np.asarray(tensor).astype("float64"), tensor.axes))
+    assume(spread > 1e-3)  # where nothing varies, eps makes a million of one
+    apart = np.abs(one_by_one(chain, tensor)[0] - exact)
+    together = np.abs(np.asarray(apply(fit(chain, sample), sample)).astype("float64") - exact)
+    rounding = 1e-6 * (1 + np.abs(exact).max())
+    assert together.max() <= 2 * apart.max() + rounding, (together.max(), apart.max())
+
+
+@given(st.data(), st.floats(1, 1e4, width=32) | st.integers(0, 255))
+@settings(max_examples=200)
+def test_a_constant_image_is_normalised_to_0_behind_any_affine_steps(data, value):
+    dtype = "uint8" if isinstance(value, int) else "float32"
+    tensor = Tensor(np.full((3, 5), value, dtype), "yx")
+    gains = st.floats(0.1, 10) | st.floats(-10, -0.1)
+    affine = st.builds(ScaleLinear, gains, st.floats(-100, 100))
+    chain = [Transform(op, "raw") for op in data.draw(st.lists(affine, max_size=4))]
+    last = data.draw(st.sampled_from([ZeroMeanUnitVariance(), ScaleRange(1, 99.8)]))
+    sample = Sample({"raw": tensor})
+    result = apply(fit([*chain, Transform(last, "raw")], sample), sample)
+    assert not np.asarray(result).any()
 
 
 # statistics

@@ -584,7 +584,7 @@ def test_records_keep_the_protocol_are_values_and_pickle(case):
     op, tensor, _ = case
     assert isinstance(op, Operation)
     assert op.name in ("stardist_postprocessing", "cellpose_flow_dynamics")
-    assert op.reference is None
+    assert op.references == ()
     assert op.measures("raw") == ()
     assert set(op.whole_axes) == set(tensor.axes) - {"batch"}
     assert pickle.loads(pickle.dumps(op)) == op
