@@ -9,6 +9,7 @@ argument.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,7 +19,7 @@ import numpy as np
 from immutabledict import immutabledict
 
 from ..arrays import Array, as_array, cast, dtype_name, namespace, saturated, to_numpy, warn_of_loss
-from ..stats.walk import Key, pieces, reads
+from ..stats.walk import PIECE_ELEMENTS, Key, pieces, reads, within
 from .affine import Affine, rounded, then
 
 __all__ = [
@@ -168,6 +169,10 @@ def _prepared(
     return tuple(steps)
 
 
+def _always(dtype: str, _: str) -> str:
+    return dtype
+
+
 def _multiply_add(x: Array, center: Any, factor: Any, shift: Any) -> Array:
     if isinstance(x, np.ndarray):
         result = np.asarray(np.subtract(x, center, dtype=center.dtype))
@@ -181,21 +186,17 @@ def _multiply_add(x: Array, center: Any, factor: Any, shift: Any) -> Array:
 
 def _by_pieces(steps: Sequence[Function | Cast], data: Array, lost: set[str]) -> Array:
     """Piece by piece along memory; a lazy source is read part by part."""
+    if math.prod(data.shape) <= PIECE_ELEMENTS:
+        return _one_by_one(steps, to_numpy(data), lost)
     whole = tuple({i for step in steps if isinstance(step, Function) for i in step.whole})
-    result: np.ndarray[Any, Any] | None = None
+    result = np.empty(data.shape, result_dtype(steps, dtype_name(data.dtype)))
+
     for place, part in reads(data, whole):
         for piece in pieces(part, whole=whole):
-            key = tuple(
-                slice(a.start + b.start, a.start + b.stop)
-                for a, b in zip(place, piece, strict=True)
-            )
-            done = _one_by_one([cut_kernel(step, key) for step in steps], part[piece], lost)
-            if done.shape == data.shape:
-                return done
-            if result is None:
-                result = np.empty(data.shape, done.dtype)
-            result[key] = done
-    return _one_by_one(steps, to_numpy(data), lost) if result is None else result
+            key = within(place, piece)
+            mine = [cut_kernel(step, key) for step in steps]
+            result[key] = _one_by_one(mine, part[piece], lost)
+    return result
 
 
 def _one_by_one(steps: Sequence[Function | Cast], x: Array, lost: set[str]) -> Array:
@@ -204,7 +205,8 @@ def _one_by_one(steps: Sequence[Function | Cast], x: Array, lost: set[str]) -> A
         for step in steps:
             if isinstance(step, Cast):
                 x, changed = saturated(x, step.dtype)
-                lost |= {step.dtype} if changed else set()
+                if changed:
+                    lost.add(step.dtype)
             else:
                 x = step.function(x, **step.parameters)
     return x

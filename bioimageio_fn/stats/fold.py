@@ -37,7 +37,7 @@ from .moments import (
     no_moments,
     variance,
 )
-from .walk import Key, pieces, reads, rows
+from .walk import Key, pieces, reads, rows, within
 
 __all__ = [
     "Part",
@@ -299,9 +299,7 @@ def gather(tensor: Tensor, looks: Sequence[_Look], member: MemberId) -> list[Par
     for key, block in reads(tensor.data):
         for piece in pieces(block):
             values = block[piece]
-            place = tuple(
-                slice(k.start + p.start, k.start + p.stop) for k, p in zip(key, piece, strict=True)
-            )
+            place = within(key, piece)
             for collector in collectors:
                 collector.add(place, values)
     return [collector.part() for collector in collectors]

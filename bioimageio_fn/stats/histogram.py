@@ -46,6 +46,8 @@ _DENSE_BINS = 1 << 22
 are listed."""
 
 _SPARSE_PARTS = 64
+_FEW_BINS = 2
+"""For each key; where there are more, going through all of them would take longer than counting."""
 
 
 def is_exact(dtype: np.dtype[Any]) -> bool:
@@ -140,8 +142,11 @@ class _Counter:
             if len(self.sparse) > _SPARSE_PARTS:
                 self.sparse = [summed(self.sparse)]
             return
+        if high - low > _FEW_BINS * keys.size:
+            np.add.at(self.dense, np.subtract(keys, self.start, dtype=np.intp), 1)
+            return
         first = low - self.start
-        shifted = np.subtract(keys, low, dtype=np.int64) if low else keys
+        shifted = np.subtract(keys, low, dtype=np.intp) if low else keys
         self.dense[first : first + high - low + 1] += np.bincount(shifted)
 
     def _covers(self, low: int, high: int) -> bool:

@@ -8,6 +8,7 @@ chunk of a chunked source), and what is worked on at once stays near the process
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -16,7 +17,16 @@ import numpy as np
 
 from ..arrays import Array, to_numpy
 
-__all__ = ["PIECE_ELEMENTS", "READ_ELEMENTS", "Key", "in_memory", "pieces", "reads", "rows"]
+__all__ = [
+    "PIECE_ELEMENTS",
+    "READ_ELEMENTS",
+    "Key",
+    "in_memory",
+    "pieces",
+    "reads",
+    "rows",
+    "within",
+]
 
 PIECE_ELEMENTS = 1 << 16
 """Elements worked on at once: 512 kB in float64. Sums of squares of 16-bit integers are exact."""
@@ -74,7 +84,7 @@ def _steps(
         for i, (size, step) in enumerate(zip(shape, smallest, strict=True))
     ]
     for axis in fastest_first:
-        others = int(np.prod(grown, dtype=object)) // grown[axis]
+        others = math.prod(grown) // grown[axis]
         times = max(1, elements // (others * grown[axis]))
         grown[axis] = max(1, min(shape[axis], grown[axis] * times))
         if grown[axis] < shape[axis]:
@@ -102,8 +112,19 @@ def pieces(
         [slice(0, 2, None), slice(2, 4, None)]
     """
     fastest_first = sorted(range(array.ndim), key=lambda i: (abs(array.strides[i]), -i))
-    ones = (1,) * array.ndim
-    return _grid(_steps(array.shape, ones, whole, fastest_first, elements or PIECE_ELEMENTS))
+    elements = elements or PIECE_ELEMENTS
+    smallest = [1] * array.ndim
+    if array.ndim and fastest_first[0] != array.ndim - 1:
+        # a result that lies the other way is written to in runs, too
+        smallest[-1] = math.isqrt(elements)
+    return _grid(_steps(array.shape, smallest, whole, fastest_first, elements))
+
+
+def within(place: Key, piece: Key) -> Key:
+    """Where a piece of a part lies in the whole, given the place of the part."""
+    return tuple(
+        slice(a.start + b.start, a.start + b.stop) for a, b in zip(place, piece, strict=True)
+    )
 
 
 def rows(piece: np.ndarray[Any, Any], kept: Sequence[int]) -> np.ndarray[Any, Any]:
