@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .blocks.plan import BlockPlan as BlockPlan
     from .blocks.plan import plan_blocks as plan_blocks
     from .blocks.split import split as split
+    from .contract.describing import describe_0_4 as describe_0_4
+    from .contract.describing import describe_0_5 as describe_0_5
     from .contract.read import model_contract as model_contract
     from .contract.records import ModelContract as ModelContract
     from .descriptions import InvalidDescr as InvalidDescr
@@ -53,10 +55,13 @@ if TYPE_CHECKING:
     from .package import load_resource as load_resource
     from .package import test_inputs as test_inputs
     from .package import test_outputs as test_outputs
+    from .pipeline import Carried as Carried
     from .pipeline import Pipeline as Pipeline
     from .pipeline import create_prediction_pipeline as create_prediction_pipeline
     from .pipeline import default_plan as default_plan
     from .pipeline import run as run
+    from .pipeline import run_carrying as run_carrying
+    from .pipeline import with_dataset as with_dataset
     from .prediction import predict as predict
     from .prediction import predict_many as predict_many
     from .prediction import save_sample as save_sample
@@ -65,6 +70,11 @@ if TYPE_CHECKING:
     from .sample import Sample as Sample
     from .sample import SampleBlock as SampleBlock
     from .sample import Stat as Stat
+    from .stats.compute import compute_dataset_measures as compute_dataset_measures
+    from .stats.compute import compute_measures as compute_measures
+    from .stats.compute import compute_sample_measures as compute_sample_measures
+    from .stats.files import load_stat as load_stat
+    from .stats.files import save_stat as save_stat
     from .stats.measure import Measure as Measure
     from .tensor import Tensor as Tensor
 
@@ -76,6 +86,7 @@ _NAMES = {
     "blocks.merge": ("merge",),
     "blocks.plan": ("BlockPlan", "plan_blocks"),
     "blocks.split": ("split",),
+    "contract.describing": ("describe_0_4", "describe_0_5"),
     "contract.read": ("model_contract",),
     "contract.records": ("ModelContract",),
     "descriptions": (
@@ -106,10 +117,24 @@ _NAMES = {
         "test_inputs",
         "test_outputs",
     ),
-    "pipeline": ("Pipeline", "create_prediction_pipeline", "default_plan", "run"),
+    "pipeline": (
+        "Carried",
+        "Pipeline",
+        "create_prediction_pipeline",
+        "default_plan",
+        "run",
+        "run_carrying",
+        "with_dataset",
+    ),
     "prediction": ("predict", "predict_many", "save_sample"),
     "reading": ("as_sample",),
     "sample": ("BlockMeta", "Sample", "SampleBlock", "Stat"),
+    "stats.compute": (
+        "compute_dataset_measures",
+        "compute_measures",
+        "compute_sample_measures",
+    ),
+    "stats.files": ("load_stat", "save_stat"),
     "stats.measure": ("Measure",),
     "tensor": ("Tensor",),
 }

@@ -35,6 +35,7 @@ __all__ = [
     "SizeError",
     "UnknownMemberError",
     "UnsupportedError",
+    "UntrustedCodeError",
     "WeightsFormatError",
 ]
 
@@ -146,6 +147,10 @@ class DescriptionError(BioimageioFnError, ValueError):
 
 class UnsupportedError(BioimageioFnError, NotImplementedError):
     """The format allows it, this version of the package does not do it."""
+
+
+class UntrustedCodeError(BioimageioFnError, PermissionError):
+    """A model would run code of its own, and nobody has said that it may."""
 
 
 class MissingFileError(BioimageioFnError, FileNotFoundError):

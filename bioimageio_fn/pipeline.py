@@ -1,14 +1,14 @@
 """`Pipeline`: a model as a function from sample to sample, and `run`, the one way to run it.
 
-What holds here: a pipeline is data (frozen, comparable, picklable) and remembers nothing;
-statistics are taken of unpadded data, each of the tensor that reaches its step; forward runs once
-for each block.
+What holds here: a pipeline is data (frozen, comparable, picklable) and remembers nothing; what has
+to go on from one sample to the next (`Carried`) is handed in and handed back; statistics are taken
+of unpadded data, each of the tensor that reaches its step; forward runs once for each block.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,24 +30,49 @@ from .ops.chain import (
     block_safe_from,
     compose,
     cut_chain,
-    members_of,
+    place,
 )
 from .ops.chain import plan as plan_chain
-from .ops.fitting import fit
-from .ops.transform import Transform
+from .ops.custom import Custom
+from .ops.fitting import Running, fit, gathered
+from .ops.fitting import carried as carried_on
+from .ops.parameters import check_axes
+from .ops.transform import Step, Transform
 from .package import described
 from .reading import as_sample
 from .sample import Sample, SampleBlock
 from .spec import SampleSpec, TensorSpec, sample_spec
 from .tensor import Tensor, astype, holds
+from .trusted import ready
 
-__all__ = ["Pipeline", "create_prediction_pipeline", "default_plan", "run"]
+__all__ = [
+    "Carried",
+    "Pipeline",
+    "create_prediction_pipeline",
+    "default_plan",
+    "run",
+    "run_carrying",
+    "with_dataset",
+]
 
 OnProgress = Callable[[int, int], None]
 
 
 def _stat(values: Mapping[Hashable, Any]) -> immutabledict[Hashable, Any]:
     return immutabledict(values)
+
+
+@attrs.frozen
+class Carried:
+    """What is known of the samples so far: one fold for each step that measures a data set.
+
+    Args:
+        before: of preprocessing.
+        after: of postprocessing.
+    """
+
+    before: Running = attrs.field(factory=immutabledict)
+    after: Running = attrs.field(factory=immutabledict)
 
 
 @attrs.frozen(repr=False)
@@ -64,6 +89,8 @@ class Pipeline:
         backend: the network, `forward(*arrays) -> tuple of arrays`.
         postprocess: chain from what the network gives to the described outputs.
         statistics: values of measures that are known up front.
+        carried: what is known of a data set, to be joined by every sample that is processed; None
+            if data set statistics are bound, or are those of each sample.
 
     Examples:
         >>> import numpy as np
@@ -78,6 +105,7 @@ class Pipeline:
     backend: Backend
     postprocess: Chain
     statistics: Mapping[Hashable, Any] = attrs.field(factory=immutabledict, converter=_stat)
+    carried: Carried | None = None
 
     def __repr__(self) -> str:
         inputs = ", ".join(tensor.id for tensor in self.contract.inputs)
@@ -112,24 +140,39 @@ def create_prediction_pipeline(
     *,
     devices: str | None = None,
     weights_format: str | None = None,
+    dataset_for_initial_statistics: Iterable[Any] = (),
+    keep_updating_initial_dataset_statistics: bool = False,
     fixed_dataset_statistics: Mapping[Hashable, Any] = immutabledict(),
     backend: Backend | None = None,
+    trust_code: bool = False,
 ) -> Pipeline:
     """A model as a pipeline, with everything about it checked but its data.
+
+    Steps that measure a data set (the batch axis is among their axes) take these values, in this
+    order: `fixed_dataset_statistics`; those of `dataset_for_initial_statistics`; those of the
+    sample alone, or, in `predict_many`, of the samples so far.
 
     Args:
         bioimageio_model: a source (folder, `bioimageio.yaml`, zip archive, URL, id) or a model
             description.
         devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
         weights_format: which weights to run; by default the first that can be run here.
+        dataset_for_initial_statistics: samples (anything that the pipeline can be called with)
+            whose joint statistics are taken. Postprocessing that measures a data set needs the
+            network to be run on them.
+        keep_updating_initial_dataset_statistics: whether samples that are predicted join that data
+            set. Nothing is remembered by the pipeline: `predict_many` hands what is known from one
+            sample to the next, and a call for one sample joins the data set with that one alone.
         fixed_dataset_statistics: values of measures that are known up front; steps that ask for
             one of these take it instead of measuring.
         backend: any callable `forward(*arrays) -> tuple of arrays` instead of the model's weights.
+        trust_code: whether Python code that comes with the model may run: its `custom` steps.
 
     Raises:
         MissingFileError: if the model, or a file of it, is not there.
         DescriptionError: if its description is invalid.
-        UnsupportedError: if it asks for a processing step that is not supported yet.
+        UnsupportedError: if it asks for a processing step that is not known.
+        UntrustedCodeError: if it brings code and `trust_code` is not set.
         OperationError: if a step has a keyword that makes no sense, or a statistic is given that
             no step asks for.
         WeightsFormatError, MissingDependencyError: if no weights can be run.
@@ -142,6 +185,11 @@ def create_prediction_pipeline(
     """
     description = described(bioimageio_model)
     contract = model_contract(description)
+    preprocess, postprocess = (
+        _chain(ts, trust_code=trust_code) for ts in (contract.inputs, contract.outputs)
+    )
+    check_chains(contract, preprocess, postprocess)
+    _check_statistics(fixed_dataset_statistics, (*preprocess, *postprocess))
     if backend is None:
         backend = load_backend(description, weights_format=weights_format, device=devices)
     elif devices is not None or weights_format is not None:
@@ -150,20 +198,106 @@ def create_prediction_pipeline(
             expected="no devices and no weights_format beside a backend",
             got=f"devices={devices}, weights_format={weights_format}",
         )
-    preprocess, postprocess = (_chain(ts) for ts in (contract.inputs, contract.outputs))
-    _check(preprocess, contract.inputs)
-    _check(postprocess, contract.outputs)
-    _check_statistics(fixed_dataset_statistics, (*preprocess, *postprocess))
-    return Pipeline(contract, preprocess, backend, postprocess, fixed_dataset_statistics)
+    pipeline = Pipeline(contract, preprocess, backend, postprocess, fixed_dataset_statistics)
+    if isinstance(dataset_for_initial_statistics, Sized) and not dataset_for_initial_statistics:
+        return pipeline
+    return with_dataset(
+        pipeline,
+        dataset_for_initial_statistics,
+        keep_updating=keep_updating_initial_dataset_statistics,
+    )
 
 
-def _chain(tensors: tuple[TensorContract, ...]) -> Chain:
-    return compose(*(Transform(op, tensor.id) for tensor in tensors for op in tensor.operations))
+def _chain(tensors: tuple[TensorContract, ...], *, trust_code: bool) -> Chain:
+    order = [tensor.id for tensor in tensors]
+    return compose(
+        *(
+            ready(step, tensor.id, order, trust_code=trust_code)
+            if isinstance(step, Custom)
+            else Transform(step, tensor.id)
+            for tensor in tensors
+            for step in tensor.operations
+        )
+    )
 
 
-def _check(chain: Chain, tensors: tuple[TensorContract, ...]) -> None:
-    """Plan a chain on the described tensors, so that a wrong keyword is found now."""
-    plan_chain(chain, SampleSpec({t.id: _described_spec(t) for t in tensors}))
+def with_dataset(
+    pipeline: Pipeline, dataset: Iterable[Any], *, keep_updating: bool = False
+) -> Pipeline:
+    """The pipeline with its data set statistics taken of many samples.
+
+    Args:
+        dataset: samples, or what can be read as inputs. A list may be read several times; a
+            generator only once, which is enough for one step that measures.
+        keep_updating: see `create_prediction_pipeline`.
+
+    Raises:
+        NotFittedError: if a generator would have to be read again.
+        OperationError: if it is empty.
+    """
+    stat = Sample({}, stat=pipeline.statistics).stat
+    data = dataset if isinstance(dataset, Iterator) else tuple(dataset)
+    contract = pipeline.contract
+    samples: Iterable[Sample] = (as_sample(d, contract) for d in data)
+    samples = samples if isinstance(dataset, Iterator) else tuple(samples)
+    preprocess, before = gathered(pipeline.preprocess, samples, stat=stat)
+    fitted = attrs.evolve(pipeline, preprocess=preprocess)
+    postprocess = pipeline.postprocess
+    after: Running = {}
+    if _measures_data_set(bind_known(postprocess, unprocessed=Sample({}), stat=stat, scopes=())):
+        outputs = _RawOutputs(fitted, samples)
+        postprocess, after = gathered(postprocess, outputs, unprocessed=samples, stat=stat)
+    if keep_updating:
+        return attrs.evolve(pipeline, carried=Carried(before, after))
+    return attrs.evolve(fitted, postprocess=postprocess)
+
+
+def _measures_data_set(chain: Chain) -> bool:
+    open_ = (step for step in chain if isinstance(step, Transform) and step.values is None)
+    return any(m.scope == "dataset" for step in open_ for m in step.measures)
+
+
+@attrs.frozen
+class _RawOutputs:
+    """What the network gives for samples, computed each time that it is asked for."""
+
+    pipeline: Pipeline
+    samples: Iterable[Sample]
+
+    def __iter__(self) -> Iterator[Sample]:
+        without = attrs.evolve(self.pipeline, postprocess=())
+        return (run(without, sample) for sample in self.samples)
+
+
+def check_chains(contract: ModelContract, preprocess: Chain, postprocess: Chain) -> None:
+    """Plan both chains on the described tensors, so that a wrong keyword is found now.
+
+    Raises:
+        UnknownMemberError: if a step refers to an input that is not there.
+        AxesError, SizeError, OperationError: if a step does not fit its tensor.
+    """
+    inputs = SampleSpec({t.id: _described_spec(t) for t in contract.inputs})
+    plan_chain(preprocess, inputs)
+    plan_chain(postprocess, SampleSpec({t.id: _described_spec(t) for t in contract.raw_outputs}))
+    for number, step in enumerate((*preprocess, *postprocess)):
+        if isinstance(step, Transform) and step.op.references:
+            with place(number, step):
+                _check_references(step, contract, inputs)
+
+
+def _check_references(step: Transform, contract: ModelContract, inputs: SampleSpec) -> None:
+    """Refuse a reference tensor that is no input, or keeps axes that the tensor does not have."""
+    for m in step.op.references:
+        tensor = contract.tensor(m.member, "input")
+        if tensor.optional and step.member != m.member:
+            raise OperationError(
+                "a reference tensor must be there, and this one is optional",
+                tensor=m.member,
+                step=step.op.name,
+            )
+        check_axes(inputs.members[m.member], m.axes, step.op.name)
+        kept = [a for a in tensor.axis_ids if m.axes is not None and a not in m.axes]
+        check_axes(_described_spec(contract.tensor(step.member)), kept, step.op.name)
 
 
 def _check_statistics(statistics: Mapping[Hashable, Any], chain: Chain) -> None:
@@ -236,21 +370,77 @@ def run(
         >>> bool(np.allclose(whole, blocks, atol=1e-5))
         True
     """
+    return _run(pipeline, inputs, pipeline.carried, plan, on_progress)[0]
+
+
+def run_carrying(
+    pipeline: Pipeline,
+    inputs: Any,
+    carried: Carried,
+    plan: BlockPlan | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> tuple[Sample, Carried]:
+    """Predict a sample, and say what is known of it and the samples before it.
+
+    This is the fold that `predict_many` runs over its samples.
+
+    Args:
+        carried: what is known of the samples before this one; `Carried()` for the first.
+        pipeline, inputs, plan, on_progress: as of `run`.
+    """
+    result, seen = _run(pipeline, inputs, carried, plan, on_progress)
+    return result, carried if seen is None else seen
+
+
+def _run(
+    pipeline: Pipeline,
+    inputs: Any,
+    carried: Carried | None,
+    plan: BlockPlan | None,
+    on_progress: OnProgress | None,
+) -> tuple[Sample, Carried | None]:
+    """As `run_carrying`; without what is carried, each sample is measured alone."""
     sample = as_sample(inputs, pipeline.contract)
     plan = default_plan(pipeline, sample) if plan is None else plan
     known = attrs.evolve(sample, stat={**pipeline.statistics, **sample.stat})
-    before = members_of(pipeline.preprocess, sample.members)
-    plan_chain(before, sample_spec(sample))
-    before = fit(before, known)
-    after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat)
+    present = [i for i, step in enumerate(pipeline.preprocess) if _concerns(step, sample)]
+    chain = tuple(pipeline.preprocess[i] for i in present)
+    plan_chain(chain, sample_spec(sample))
+    running = None if carried is None else carried.before
+    before, seen = _fitted(chain, known, known, running, present)
+    scopes = ("sample", "dataset") if carried is None else ("sample",)
+    after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat, scopes=scopes)
     head = block_safe_from(before, plan.split)
     tail = _blockwise_steps(after, plan)
     prepared = _paddable(apply(before[:head], sample), pipeline.contract, plan)
     raw = _forward_blocks(pipeline, before[head:], prepared, plan, on_progress)
     done = (_on_block(after[:tail], block, plan) for block in raw)
     merged = attrs.evolve(merge(done, plan), stat=known.stat)
-    rest = fit(after[tail:], merged, unprocessed=known)
-    return attrs.evolve(apply(rest, merged), stat={}, id=sample.id)
+    running = None if carried is None else carried.after
+    rest, seen_after = _fitted(after[tail:], merged, known, running, range(tail, len(after)))
+    result = attrs.evolve(apply(rest, merged), stat={}, id=sample.id)
+    return result, None if carried is None else Carried(seen, seen_after)
+
+
+def _concerns(step: Step, sample: Sample) -> bool:
+    """Whether a step has something to do: not if its tensor is optional and absent."""
+    return not isinstance(step, Transform) or step.member in sample.members
+
+
+def _fitted(
+    chain: Chain,
+    sample: Sample,
+    unprocessed: Sample,
+    running: Running | None,
+    numbers: Sequence[int],
+) -> tuple[Chain, Running]:
+    """Bind a part of a chain, whose steps have these numbers in the whole."""
+    if running is None:
+        return fit(chain, sample, unprocessed=unprocessed), immutabledict()
+    mine = {here: running[n] for here, n in enumerate(numbers) if n in running}
+    bound, seen = carried_on(chain, sample, mine, unprocessed=unprocessed)
+    return bound, immutabledict({**running, **{numbers[here]: s for here, s in seen.items()}})
 
 
 def _blockwise_steps(chain: Chain, plan: BlockPlan) -> int:

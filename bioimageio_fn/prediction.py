@@ -15,7 +15,14 @@ from typing import Any
 from .contract.records import ModelContract
 from .errors import AxesError, DeviceError, FileWriteError
 from .io.images import check_writable, read_image, write_image
-from .pipeline import OnProgress, Pipeline, create_prediction_pipeline, run
+from .pipeline import (
+    Carried,
+    OnProgress,
+    Pipeline,
+    create_prediction_pipeline,
+    run,
+    run_carrying,
+)
 from .reading import as_sample
 from .sample import Sample
 
@@ -33,6 +40,7 @@ def predict(
     weights_format: str | None = None,
     devices: str | None = None,
     on_progress: OnProgress | None = None,
+    trust_code: bool = False,
 ) -> Sample:
     """Run a model on one sample.
 
@@ -49,6 +57,7 @@ def predict(
         weights_format: which weights to run; by default the first that can be run here.
         devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
         on_progress: called with (blocks done, blocks in all).
+        trust_code: whether Python code that comes with the model may run.
 
     Returns:
         The outputs; `np.asarray(result)` is the array of a single output.
@@ -65,7 +74,7 @@ def predict(
         >>> predict(model=fn.demo_model(), inputs=fn.demo_image())
         Sample(probability=Tensor(batch=1, channel=1, y=300, x=417, dtype=float32), id='image')
     """
-    loaded = _pipeline(model, weights_format, devices)
+    loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
     if save_output_path is not None:
         _check_paths(save_output_path, loaded.contract)
     sample = _read(inputs, loaded.contract, sample_id or "sample", named=sample_id is not None)
@@ -84,11 +93,16 @@ def predict_many(
     weights_format: str | None = None,
     devices: str | None = None,
     on_progress: OnProgress | None = None,
+    trust_code: bool = False,
 ) -> Iterator[Sample]:
     """Run a model on many samples, one after the other; the model is loaded once.
 
+    Steps that measure a data set measure the samples so far, this one included, so that the order
+    of samples matters. Where it must not, give the data set when the pipeline is made:
+    `create_prediction_pipeline(model, dataset_for_initial_statistics=...)`.
+
     Args:
-        model, weights_format, devices, on_progress: as of `predict`.
+        model, weights_format, devices, on_progress, trust_code: as of `predict`.
         inputs: one item for each sample, as of `predict`; may be a generator.
         sample_id: id of each sample that brings none and is not read from a file; `{i}` is its
             number, also with a format, as in `{i:03}`.
@@ -113,7 +127,7 @@ def predict_many(
             got=type(inputs).__name__,
             remedy="put it in a list, or call predict",
         )
-    loaded = _pipeline(model, weights_format, devices)
+    loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
     if save_output_path is not None:
         _check_paths(save_output_path, loaded.contract)
         if "{sample_id}" not in os.fspath(save_output_path):
@@ -133,11 +147,12 @@ def _predict_each(
     on_progress: OnProgress | None,
 ) -> Iterator[Sample]:
     written: set[Path] = set()
+    known = Carried() if pipeline.carried is None else pipeline.carried
     for i, item in enumerate(inputs):
         sample = _read(item, pipeline.contract, _numbered(sample_id, i), named=False)
         if save_output_path is not None:
             written |= _new_paths(save_output_path, sample, pipeline.contract, written)
-        result = run(pipeline, sample, on_progress=on_progress)
+        result, known = run_carrying(pipeline, sample, known, on_progress=on_progress)
         if save_output_path is not None:
             save_sample(result, save_output_path)
         yield result
@@ -165,7 +180,9 @@ def _numbered(pattern: str, i: int) -> str:
     return re.sub(r"\{i(:[^{}]*)?\}", lambda m: format(i, (m.group(1) or ":")[1:]), pattern)
 
 
-def _pipeline(model: Any, weights_format: str | None, devices: str | None) -> Pipeline:
+def _pipeline(
+    model: Any, weights_format: str | None, devices: str | None, *, trust_code: bool
+) -> Pipeline:
     if isinstance(model, Pipeline):
         if weights_format is not None or devices is not None:
             raise DeviceError(
@@ -174,7 +191,9 @@ def _pipeline(model: Any, weights_format: str | None, devices: str | None) -> Pi
                 got=f"weights_format={weights_format}, devices={devices}",
             )
         return model
-    return create_prediction_pipeline(model, weights_format=weights_format, devices=devices)
+    return create_prediction_pipeline(
+        model, weights_format=weights_format, devices=devices, trust_code=trust_code
+    )
 
 
 def _read(inputs: Any, contract: ModelContract, sample_id: str, *, named: bool) -> Sample:

@@ -43,6 +43,7 @@ BUILTINS = {
     "SizeError": ValueError,
     "UnknownMemberError": KeyError,
     "UnsupportedError": NotImplementedError,
+    "UntrustedCodeError": PermissionError,
     "WeightsFormatError": ValueError,
 }
 

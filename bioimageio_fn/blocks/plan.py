@@ -17,11 +17,13 @@ from immutabledict import immutabledict
 from ..axes import AxisId, MemberId
 from ..contract.records import (
     AxisContract,
+    DataDependentSize,
     FixedSize,
     ModelContract,
     Padding,
     ReferencedSize,
     SizeRule,
+    TensorContract,
 )
 from ..errors import BlockError, SizeError
 from ..sample import AxisBlock, BlockMeta
@@ -169,7 +171,7 @@ def _rules(
         if size is not None:
             rules.append(FixedSize(math.ceil((size - follower.offset) / follower.scale)))
     if group.axes[0][1].type == "batch":
-        outputs = [a.size for t in contract.outputs for a in t.axes if a.type == "batch"]
+        outputs = [a.size for t in contract.raw_outputs for a in t.axes if a.type == "batch"]
         rules += [size for size in outputs if isinstance(size, FixedSize)]
     return rules
 
@@ -185,9 +187,9 @@ def _followers(
     followers: dict[str, dict[Key, Follower]] = {
         name: {key: Follower() for key in group.keys} for name, group in groups.items()
     }
-    outputs = {tensor.id for tensor in contract.outputs}
+    outputs = {tensor.id for tensor in contract.raw_outputs}
     given = [t for t in contract.inputs if t.id in shapes]
-    for tensor in (*given, *contract.outputs):
+    for tensor in (*given, *contract.raw_outputs):
         for axis in tensor.axes:
             rule = axis.size
             if axis.type == "batch" and tensor.id in outputs and "batch" in followers:
@@ -295,7 +297,7 @@ def _output_sizes(
         fixed = axis.size.size if isinstance(axis.size, FixedSize) else None
         return placed.get((tensor, axis.id), fixed)
 
-    return {t.id: {a.id: size(t.id, a) for a in t.axes} for t in contract.outputs}
+    return {t.id: {a.id: size(t.id, a) for a in t.axes} for t in contract.raw_outputs}
 
 
 def _check_outputs(contract: ModelContract, plan: BlockPlan) -> None:
@@ -315,16 +317,16 @@ def _check_outputs(contract: ModelContract, plan: BlockPlan) -> None:
                 remedy="give a sample that the model takes in one piece",
             )
         following = set(members)
-        for tensor in contract.outputs:
-            _check_output(tensor.id, tensor.id in following, axis.name, plan)
+        for tensor in contract.raw_outputs:
+            _check_output(tensor, tensor.id in following, axis.name)
 
 
-def _check_output(output: MemberId, follows: bool, axis: str, plan: BlockPlan) -> None:
-    unknown = [a for a, size in plan.sizes[output].items() if size is None]
+def _check_output(output: TensorContract, follows: bool, axis: str) -> None:
+    unknown = [a.id for a in output.axes if isinstance(a.size, DataDependentSize)]
     if not follows or unknown:
         raise BlockError(
             "this output can not be put together from blocks",
-            tensor=output,
+            tensor=output.id,
             axis=unknown[0] if unknown else axis,
             expected="an axis whose size follows from the axis that is cut",
             got="a size known only after the run" if unknown else "an output without such an axis",

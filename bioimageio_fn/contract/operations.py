@@ -1,7 +1,7 @@
 """From the processing steps of a description to operation records, for both format versions.
 
-What holds here: no keyword of a step is ignored; a step that this package does not do yet is an
-error that names it, never left out.
+What holds here: no keyword of a step is ignored; a step that this package does not know is an error
+that names it, never left out. The way back is `describing`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 from ..axes import AxisId, as_axes
 from ..errors import OperationError, UnsupportedError
+from ..ops.custom import Custom
+from ..ops.instance_records import CellposeFlowDynamics, StardistPostprocessing
 from ..ops.records import (
     Binarize,
     Clip,
@@ -18,20 +20,26 @@ from ..ops.records import (
     FixedZeroMeanUnitVariance,
     Operation,
     ScaleLinear,
+    ScaleMeanVariance,
     ScaleRange,
     Sigmoid,
+    Softmax,
     ZeroMeanUnitVariance,
 )
+from .records import Step
 
 __all__ = ["operation_0_4", "operation_0_5"]
 
 
-def operation_0_5(descr: Any) -> Operation:
+def operation_0_5(descr: Any) -> Step:
     """The record of a pre- or postprocessing step of format 0.5.
 
     Raises:
         UnsupportedError: if the operation is none of those implemented.
+        OperationError: if its parameters make no sense together.
     """
+    if descr.id == "custom":
+        return _custom(descr)
     make = _MAKE_0_5.get(descr.id)
     if make is None:
         raise _unsupported(descr.id, _MAKE_0_5)
@@ -73,6 +81,17 @@ def _over(kwargs: Any) -> dict[str, Any]:
     return {"axes": axes, "scope": _scope(axes)}
 
 
+def _custom(descr: Any) -> Custom:
+    source = descr.source
+    source = source.absolute() if hasattr(source, "absolute") else source
+    sha256 = None if descr.sha256 is None else str(descr.sha256).lower()
+    return Custom(descr.callable, source, sha256, descr.kwargs)
+
+
+def _instances(make: Callable[..., Operation]) -> Callable[[Any], Operation]:
+    return lambda k: make(**{name: getattr(k, name) for name in type(k).model_fields})
+
+
 def _clip_0_5(k: Any) -> Clip:
     bounds = {"min": k.min, "max": k.max}
     percentiles = {"min_percentile": k.min_percentile, "max_percentile": k.max_percentile}
@@ -97,23 +116,26 @@ def _axis_of(kwargs: Any) -> str | None:
 
 _MAKE_0_5: dict[str, Callable[[Any], Operation]] = {
     "binarize": lambda k: Binarize(k.threshold, axis=_axis_of(k)),
+    "cellpose_flow_dynamics": _instances(CellposeFlowDynamics),
     "clip": _clip_0_5,
     "ensure_dtype": lambda k: EnsureDtype(k.dtype),
     "fixed_zero_mean_unit_variance": lambda k: FixedZeroMeanUnitVariance(
         k.mean, k.std, axis=_axis_of(k)
     ),
     "scale_linear": lambda k: ScaleLinear(k.gain, k.offset, axis=_axis_of(k)),
+    "scale_mean_variance": lambda k: ScaleMeanVariance(str(k.reference_tensor), k.eps, **_over(k)),
     "scale_range": _scale_range_0_5,
     "sigmoid": lambda _: Sigmoid(),
+    "softmax": lambda k: Softmax(str(k.axis)),
+    "stardist_postprocessing": _instances(StardistPostprocessing),
     "zero_mean_unit_variance": lambda k: ZeroMeanUnitVariance(k.eps, **_over(k)),
 }
 
 
-def _over_0_4(kwargs: Any) -> dict[str, Any]:
-    axes = as_axes(kwargs.axes)
-    if kwargs.mode == "per_dataset" and "batch" not in axes:
+def _over_0_4(mode: str, axes: tuple[AxisId, ...]) -> dict[str, Any]:
+    if mode == "per_dataset" and "batch" not in axes:
         axes = (AxisId("batch"), *axes)
-    return {"axes": axes, "scope": "dataset" if kwargs.mode == "per_dataset" else "sample"}
+    return {"axes": axes, "scope": "dataset" if mode == "per_dataset" else "sample"}
 
 
 def _along_0_4(kwargs: Any, axes: Sequence[AxisId], step: str, *values: Any) -> dict[str, Any]:
@@ -139,7 +161,7 @@ def _scale_linear_0_4(k: Any, axes: Sequence[AxisId]) -> ScaleLinear:
 
 def _zero_mean_unit_variance_0_4(k: Any, axes: Sequence[AxisId]) -> Operation:
     if k.mode != "fixed":
-        return ZeroMeanUnitVariance(k.eps, **_over_0_4(k))
+        return ZeroMeanUnitVariance(k.eps, **_over_0_4(k.mode, as_axes(k.axes)))
     along = _along_0_4(k, axes, "zero_mean_unit_variance", k.mean, k.std)
     return FixedZeroMeanUnitVariance(k.mean, k.std, eps=k.eps, **along)
 
@@ -148,14 +170,26 @@ def _scale_range_0_4(k: Any, axes: Sequence[AxisId]) -> ScaleRange:
     del axes
     reference = None if k.reference_tensor is None else str(k.reference_tensor)
     return ScaleRange(
-        k.min_percentile, k.max_percentile, eps=k.eps, reference=reference, **_over_0_4(k)
+        k.min_percentile,
+        k.max_percentile,
+        eps=k.eps,
+        reference=reference,
+        **_over_0_4(k.mode, as_axes(k.axes)),
     )
+
+
+def _scale_mean_variance_0_4(k: Any, axes: Sequence[AxisId]) -> ScaleMeanVariance:
+    # by default "all non-batch axes jointly"
+    joint = as_axes(k.axes) if k.axes is not None else tuple(a for a in axes if a != "batch")
+    over = _over_0_4(k.mode, joint)
+    return ScaleMeanVariance(str(k.reference_tensor), k.eps, **over)
 
 
 _MAKE_0_4: dict[str, Callable[[Any, Sequence[AxisId]], Operation]] = {
     "binarize": lambda k, _: Binarize(k.threshold),
     "clip": lambda k, _: Clip(min=k.min, max=k.max),
     "scale_linear": _scale_linear_0_4,
+    "scale_mean_variance": _scale_mean_variance_0_4,
     "scale_range": _scale_range_0_4,
     "sigmoid": lambda _k, _a: Sigmoid(),
     "zero_mean_unit_variance": _zero_mean_unit_variance_0_4,

@@ -16,7 +16,9 @@ import attrs
 
 from ..axes import AxisId, MemberId, as_axes, axis_type
 from ..errors import DescriptionError
-from ..ops.records import EnsureDtype, Operation
+from ..ops.custom import Custom
+from ..ops.instance_records import ToLabels
+from ..ops.records import EnsureDtype
 from .operations import operation_0_4, operation_0_5
 from .records import (
     AnySize,
@@ -28,6 +30,7 @@ from .records import (
     ParameterizedSize,
     ReferencedSize,
     SizeRule,
+    Step,
     TensorContract,
 )
 
@@ -45,7 +48,8 @@ def model_contract(description: ResourceDescr | InvalidDescr) -> ModelContract:
 
     Raises:
         DescriptionError: if it is invalid, is not that of a model, or contradicts itself.
-        UnsupportedError: if it asks for a processing step that this package does not do yet.
+        UnsupportedError: if it asks for a processing step that this package does not know.
+        OperationError: if a step has a keyword that makes no sense.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -85,12 +89,45 @@ def _contract(
     name: str, inputs: Iterable[TensorContract], outputs: Iterable[TensorContract]
 ) -> ModelContract:
     described = tuple(outputs)
-    # no operation so far changes axes or sizes, so that the network gives the described ones
-    raw = tuple(attrs.evolve(t, dtype=None, operations=()) for t in described)
+    raw = tuple(attrs.evolve(_raw(t), dtype=None, operations=()) for t in described)
     return ModelContract(name, tuple(inputs), described, raw)
 
 
-def _ending_in(operations: Sequence[Operation], dtype: str) -> tuple[Operation, ...]:
+def _raw(tensor: TensorContract) -> TensorContract:
+    """The tensor as the network must give it, so that its operations make the described one."""
+    for step in reversed(tensor.operations):
+        axes = tuple(_before(axis, step, tensor) for axis in tensor.axes)
+        tensor = attrs.evolve(tensor, axes=axes)
+    return tensor
+
+
+def _before(axis: AxisContract, step: Step, tensor: TensorContract) -> AxisContract:
+    """An axis as it must reach a step."""
+    if isinstance(step, Custom) and axis.type == "channel":
+        # its code may make one channel of many
+        return attrs.evolve(axis, size=AnySize(), channel_names=())
+    if not isinstance(step, ToLabels):
+        return axis
+    if axis.type == "channel":
+        return attrs.evolve(axis, size=FixedSize(step.channels), channel_names=())
+    scale, size = step.scale(axis.id), axis.size
+    if isinstance(size, ReferencedSize):
+        size = attrs.evolve(size, scale=size.scale / scale, offset=size.offset / scale)
+    elif isinstance(size, FixedSize):
+        if size.size % scale:
+            raise DescriptionError(
+                "labels can not have this size",
+                tensor=tensor.id,
+                axis=axis.id,
+                step=step.name,
+                expected=f"a multiple of the grid, {scale}",
+                got=size.size,
+            )
+        size = FixedSize(size.size // scale)
+    return attrs.evolve(axis, size=size, halo=-(-axis.halo // scale))
+
+
+def _ending_in(operations: Sequence[Step], dtype: str) -> tuple[Step, ...]:
     last = EnsureDtype(dtype)
     return tuple(operations) if operations and operations[-1] == last else (*operations, last)
 
@@ -238,7 +275,7 @@ def _implicit_sizes(shape: Any, reference: str, axes: tuple[AxisId, ...]) -> lis
 
 
 def _tensor_0_4(
-    tensor: Any, sizes: list[SizeRule], halo: Sequence[int], last: str, steps: list[Operation]
+    tensor: Any, sizes: list[SizeRule], halo: Sequence[int], last: str, steps: Sequence[Step]
 ) -> TensorContract:
     axes = as_axes(str(tensor.axes))
     low, high = tensor.data_range or (None, None)

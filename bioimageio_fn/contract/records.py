@@ -15,6 +15,7 @@ import attrs
 
 from ..axes import AxisId, AxisType, MemberId
 from ..errors import AxesError, UnknownMemberError
+from ..ops.custom import Custom
 from ..ops.records import Operation
 from ..tensor import PadMode
 
@@ -28,6 +29,7 @@ __all__ = [
     "ParameterizedSize",
     "ReferencedSize",
     "SizeRule",
+    "Step",
     "TensorContract",
     "admits",
     "nearest_valid",
@@ -168,6 +170,10 @@ class AxisContract:
     channel_names: tuple[str, ...] = ()
 
 
+Step: TypeAlias = Operation | Custom
+"""A processing step as a record."""
+
+
 @attrs.frozen
 class TensorContract:
     """A tensor that a model takes or gives.
@@ -185,7 +191,7 @@ class TensorContract:
     id: MemberId = attrs.field(converter=MemberId)
     axes: tuple[AxisContract, ...]
     dtype: str | None
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[Step, ...] = ()
     data_range: tuple[float | None, float | None] = (None, None)
     padding: Padding = Padding()
     optional: bool = False

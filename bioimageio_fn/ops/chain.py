@@ -32,7 +32,6 @@ __all__ = [
     "compose",
     "cut_chain",
     "is_bound",
-    "members_of",
     "place",
     "plan",
 ]
@@ -131,18 +130,32 @@ def is_bound(step: Step) -> bool:
     return not isinstance(step, Transform) or step.values is not None
 
 
-def bind_known(chain: Iterable[Step], *, unprocessed: Sample, stat: Stat) -> Chain:
-    """Bind the steps whose statistics are given, or are those of the unprocessed inputs."""
+def bind_known(
+    chain: Iterable[Step],
+    *,
+    unprocessed: Sample,
+    stat: Stat,
+    scopes: Collection[str] = ("sample", "dataset"),
+) -> Chain:
+    """Bind the steps whose statistics are given, or are those of the unprocessed inputs.
+
+    Args:
+        scopes: of the statistics that may be taken of the unprocessed inputs.
+    """
     given = attrs.evolve(unprocessed, stat={**unprocessed.stat, **stat})
 
+    def is_known(step: Step) -> bool:
+        return isinstance(step, Transform) and (
+            all(m in given.stat for m in step.op.measures(step.member))
+            and all(m in given.stat or m.scope in scopes for m in step.op.references)
+        )
+
     def known(step: Step) -> Step:
-        if not isinstance(step, Transform):
-            return step
-        if not all(m in given.stat for m in step.op.measures(step.member)):
+        if not isinstance(step, Transform) or not is_known(step):
             return step
         return bind(step, given, given)
 
-    return tuple(known(step) for step in chain)
+    return tuple(map(known, chain))
 
 
 def block_safe_from(chain: Iterable[Step], split: Mapping[MemberId, Collection[AxisId]]) -> int:
@@ -172,8 +185,3 @@ def cut_chain(
 ) -> Chain:
     """A bound chain for one block; see `cut`."""
     return tuple(cut(s, regions, modes) if isinstance(s, Transform) else s for s in chain)
-
-
-def members_of(chain: Iterable[Step], present: Collection[Any]) -> Chain:
-    """The steps that concern the tensors at hand: those of absent optional tensors fall away."""
-    return tuple(s for s in chain if not isinstance(s, Transform) or s.member in present)

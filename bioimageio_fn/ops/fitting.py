@@ -7,30 +7,51 @@ allows (see `view`); nothing is stored that was only needed to measure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import attrs
+from immutabledict import immutabledict
+from toolz import peek
 
 from ..axes import AxisId, MemberId
-from ..sample import Sample, Stat, get_member, with_member
+from ..errors import NotFittedError, OperationError
+from ..sample import Sample, SampleBlock, Stat, get_member, with_member
 from ..stats.compute import compute_sample_measures
+from ..stats.fold import Statistics, finalize, init, look_again, update
 from ..stats.measure import Measure
-from .chain import Chain, bind_known, is_bound, place
+from .chain import Chain, bind_known, cut_chain, is_bound, place
 from .records import EnsureDtype, Pointwise, ScaleLinear
 from .transform import Step, Transform
-from .view import View, computed, measured, pushed, spec_of
+from .view import View, computed, lazy_tensor, measured, pushed, spec_of
 
-__all__ = ["fit"]
+__all__ = ["Running", "carried", "fit", "gathered"]
+
+Item: TypeAlias = Sample | SampleBlock
+Running: TypeAlias = Mapping[int, Statistics]
+"""What is known of the data so far, by the number of the step that asks for it."""
 
 
-def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = None) -> Chain:
+def fit(
+    chain: Iterable[Step],
+    data: Sample | Iterable[Item],
+    *,
+    unprocessed: Sample | Iterable[Item] | None = None,
+) -> Chain:
     """Bind the statistics of each step, taken of the tensor that reaches it.
 
-    Values that the sample knows (`sample.stat`) are taken instead of measured ones. Steps behind
-    the last one that has to be bound are not run.
+    Steps behind the last one that has to be bound are not run.
 
     Args:
-        unprocessed: the sample whose tensors `reference_tensor` names; by default this one.
+        data: a sample; or the blocks of one, which bind the same; or many samples, which bind the
+            steps that measure a data set, each by all samples together. Values that a sample knows
+            (`sample.stat`) are taken instead of measured ones. Blocks and samples are read again
+            where a chain needs that: a list can be, a generator can not.
+        unprocessed: the sample (or samples) whose tensors `reference_tensor` names; by default
+            those of `data`.
+
+    Raises:
+        NotFittedError: if a generator would have to be read again.
 
     Examples:
         >>> from bioimageio_fn.ops.chain import apply
@@ -42,24 +63,54 @@ def fit(chain: Iterable[Step], sample: Sample, *, unprocessed: Sample | None = N
         >>> apply(fit(chain, sample), sample)["raw"].data.round(3).tolist()
         [-1.0, 1.0]
     """
-    unprocessed = sample if unprocessed is None else unprocessed
-    known = sample.stat
-    steps = bind_known(chain, unprocessed=unprocessed, stat=known)
-    last = max((i for i, step in enumerate(steps) if not is_bound(step)), default=-1)
-    views: dict[MemberId, View] = {}
-    for number in range(last + 1):
-        step = steps[number]
+    if isinstance(data, Sample):
+        source = unprocessed if isinstance(unprocessed, Sample) else data
+        steps = bind_known(chain, unprocessed=source, stat=data.stat)
+        return _walked(steps, data, source, data.stat).steps
+    if isinstance(unprocessed, Sample):
+        raise OperationError("many samples have many unprocessed samples", got=unprocessed)
+    return gathered(chain, data, unprocessed=unprocessed)[0]
+
+
+@attrs.frozen
+class _Walked:
+    """A chain, and how far a sample went through it."""
+
+    steps: Chain
+    sample: Sample
+    views: Mapping[MemberId, View]
+
+    def view(self, member: MemberId) -> View:
+        return self.views.get(member) or View(get_member(self.sample, member))
+
+
+def _walked(
+    steps: Chain, sample: Sample, unprocessed: Sample, known: Stat, upto: int | None = None
+) -> _Walked:
+    """Bind steps on the way; by default up to the last that is not bound."""
+    if upto is None:
+        upto = max((i + 1 for i, step in enumerate(steps) if not is_bound(step)), default=0)
+    at = _Walked(steps, sample, {})
+    for number in range(upto):
+        step = at.steps[number]
         with place(number, step):
             if not isinstance(step, Transform):
-                sample, views = step(_seen(sample, views)), {}
+                at = _Walked(at.steps, step(_seen(at.sample, at.views)), {})
                 continue
-            view = views.get(step.member) or View(get_member(sample, step.member))
+            view = at.view(step.member)
             step.op.plan(spec_of(view))  # raises where the operation does not fit the tensor
             if step.values is None:
-                step, view = _bound(step, view, steps[number + 1 :], known, unprocessed)
-                steps = (*steps[:number], step, *steps[number + 1 :])
-            views[step.member] = pushed(view, step.op, step.values or ())
-    return steps
+                step, view = _bound(step, view, at.steps[number + 1 :], known, unprocessed)
+            at = _Walked(_replaced(at.steps, number, step), at.sample, _pushed(at, step, view))
+    return at
+
+
+def _replaced(steps: Chain, number: int, step: Step) -> Chain:
+    return (*steps[:number], step, *steps[number + 1 :])
+
+
+def _pushed(at: _Walked, step: Transform, view: View) -> dict[MemberId, View]:
+    return {**at.views, step.member: pushed(view, step.op, step.values or ())}
 
 
 def _seen(sample: Sample, views: Mapping[MemberId, View]) -> Sample:
@@ -122,3 +173,130 @@ def _keeps_order(step: Transform) -> bool:
         gain = step.op.gain
         return min(gain if isinstance(gain, tuple) else (gain,)) >= 0
     return isinstance(step.op, Pointwise) and step.op.affine
+
+
+# ---------------------------------------------------------------- many samples, or many blocks
+
+
+def gathered(
+    chain: Iterable[Step],
+    data: Iterable[Item],
+    *,
+    unprocessed: Iterable[Item] | None = None,
+    stat: Stat | None = None,
+) -> tuple[Chain, Running]:
+    """The chain as of `fit`, and the statistics from which `carried` can go on.
+
+    Steps are bound one after the other: each costs a look at the data, or two if it asks for
+    quantiles of floats and the data can be read again.
+
+    Args:
+        stat: values that are given; they are taken instead of measured ones.
+
+    Raises:
+        NotFittedError: if data that can be read only once would have to be read again.
+        OperationError: if there are no data.
+    """
+    once = iter(data) is data or (unprocessed is not None and iter(unprocessed) is unprocessed)
+    try:
+        first, data = peek(data) if once else (next(iter(data)), data)
+    except StopIteration:
+        raise OperationError("an empty data set has no statistics", expected="a sample") from None
+    scopes = ("sample", "dataset") if isinstance(first, SampleBlock) else ("dataset",)
+    given = {} if stat is None else stat
+    steps, running = _given(chain, given), dict[int, Statistics]()
+    while (found := _first_open(steps, scopes)) is not None:
+        number, step = found
+        if running and once:
+            raise _read_again(step)
+        known = first_look = _looked(steps[:number], step, init(step.measures), data, unprocessed)
+        if not once and (again := look_again(known)) is not None:
+            known = _looked(steps[:number], step, again, data, unprocessed)
+        running[number] = first_look
+        steps = _replaced(steps, number, _with_values(step, known, given))
+    return steps, immutabledict(running)
+
+
+def carried(
+    chain: Iterable[Step],
+    sample: Sample,
+    running: Running,
+    *,
+    unprocessed: Sample | None = None,
+) -> tuple[Chain, Running]:
+    """Bind a chain to a sample, its data set statistics to all samples so far and this one.
+
+    The fold behind running statistics: `chain, running = carried(chain, sample, running)` for one
+    sample after the other. Their order matters: each is processed by what was known then. Quantiles
+    of floats are within 2**-14 of exact.
+
+    Args:
+        running: what the call for the sample before gave; `{}` for the first.
+        unprocessed: as of `fit`.
+    """
+    source = sample if unprocessed is None else unprocessed
+    steps, known = _given(chain, sample.stat), dict(running)
+    while (found := _first_open(steps, ("dataset",))) is not None:
+        number, step = found
+        before = known.get(number, init(step.measures))
+        known[number] = _looked(steps[:number], step, before, [sample], [source])
+        steps = _replaced(steps, number, _with_values(step, known[number], sample.stat))
+    return fit(steps, sample, unprocessed=source), immutabledict(known)
+
+
+def _first_open(steps: Chain, scopes: Collection[str]) -> tuple[int, Transform] | None:
+    """The first step whose statistics, of these scopes, are not bound."""
+    for number, step in enumerate(steps):
+        if isinstance(step, Transform) and step.values is None:  # noqa: SIM102
+            if any(m.scope in scopes for m in step.measures):
+                return number, step
+    return None
+
+
+def _looked(
+    before: Chain,
+    step: Transform,
+    known: Statistics,
+    data: Iterable[Item],
+    unprocessed: Iterable[Item] | None,
+) -> Statistics:
+    """What is known after all that reaches a step was seen."""
+    pairs = ((d, d) for d in data) if unprocessed is None else zip(data, unprocessed, strict=True)
+    with place(len(before), step):
+        for item, source in pairs:
+            known = update(known, _reaching(before, step, item, source))
+    return known
+
+
+def _reaching(steps: Chain, step: Transform, item: Item, source: Item) -> Item:
+    """What a step measures of a sample or block: its tensor behind these steps, and references."""
+    sample, unprocessed = (d if isinstance(d, Sample) else d.sample for d in (item, source))
+    before = steps if isinstance(item, Sample) else cut_chain(steps, item.meta.regions)
+    before = bind_known(before, unprocessed=unprocessed, stat=sample.stat)
+    members = {m.member: get_member(unprocessed, m.member) for m in step.op.references}
+    if step.op.measures(step.member):
+        at = _walked(before, sample, unprocessed, sample.stat, len(before))
+        members[step.member] = lazy_tensor(at.view(step.member))
+    reaching = attrs.evolve(sample, members=members)
+    return reaching if isinstance(item, Sample) else attrs.evolve(item, sample=reaching)
+
+
+def _given(chain: Iterable[Step], stat: Stat) -> Chain:
+    """The chain with the steps bound all of whose statistics are given."""
+    return bind_known(chain, unprocessed=Sample({}), stat=stat, scopes=())
+
+
+def _with_values(step: Transform, known: Statistics, given: Stat) -> Transform:
+    values = dict(finalize(known)) | dict(given)
+    return attrs.evolve(step, values=[values[m] for m in step.measures])
+
+
+def _read_again(step: Transform) -> NotFittedError:
+    return NotFittedError(
+        "these statistics need another look at the data",
+        tensor=step.member,
+        step=step.op.name,
+        expected="data that can be read again",
+        got="a generator",
+        remedy="give a list, or anything else that can be iterated over twice",
+    )

@@ -1,11 +1,11 @@
 """The operations that make objects of what a network says of each pixel, as records.
 
 They keep the protocol `Operation` of `records.py`, and change what no other operation does: the
-number of channels, and sizes. So each can also say what the network must have given: `unplan`.
+number of channels, and sizes: `channels` and `scale` say what the network must have given.
 
 What holds here: a record that could be made has parameters that make sense together; `plan`
-checks them against the tensor; `plan` and `apply` agree, and `unplan` undoes `plan` on axes and
-sizes; axes may stand in any order, and stay where they are.
+checks them against the tensor; `plan` and `apply` agree; axes may stand in any order, and stay
+where they are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..tensor import Tensor
 from .instances import Border, LabelDtype, cellpose_flow_dynamics, stardist_postprocessing
 from .parameters import check, number
 
-__all__ = ["CellposeFlowDynamics", "StardistPostprocessing"]
+__all__ = ["CellposeFlowDynamics", "StardistPostprocessing", "ToLabels"]
 
 _BATCH, _CHANNEL = AxisId("batch"), AxisId("channel")
 
@@ -70,7 +70,7 @@ def _border(value: Any) -> Border:
     return tuple((before, after) for before, after in pairs)
 
 
-class _ToLabels:
+class ToLabels:
     """Base: from one image with many channels to one with labels, for each index of the batch."""
 
     __slots__ = ()
@@ -83,7 +83,7 @@ class _ToLabels:
         raise NotImplementedError
 
     @property
-    def _channels(self) -> int:
+    def channels(self) -> int:
         """How many channels the network gives."""
         raise NotImplementedError
 
@@ -91,7 +91,7 @@ class _ToLabels:
     def _label_dtype(self) -> str:
         raise NotImplementedError
 
-    def _scale(self, axis: AxisId) -> int:
+    def scale(self, axis: AxisId) -> int:
         """Pixels of the labels for one that the network gives."""
         raise NotImplementedError
 
@@ -108,24 +108,15 @@ class _ToLabels:
         return ()
 
     def plan(self, spec: TensorSpec) -> TensorSpec:
-        self._check(spec, self._channels)
+        self._check(spec, self.channels)
         shape = [
-            1 if axis == _CHANNEL else size if size is None else size * self._scale(axis)
+            1 if axis == _CHANNEL else size if size is None else size * self.scale(axis)
             for axis, size in spec.sizes.items()
         ]
         return TensorSpec(spec.axes, shape, self._label_dtype)
 
-    def unplan(self, described: TensorSpec) -> TensorSpec:
-        """The spec of what the network must have given: float32, for types are not told apart."""
-        self._check(described, 1)
-        shape = [
-            self._channels if axis == _CHANNEL else self._before(axis, size)
-            for axis, size in described.sizes.items()
-        ]
-        return TensorSpec(described.axes, shape, "float32")
-
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
-        self._check(tensor_spec(tensor), self._channels)
+        self._check(tensor_spec(tensor), self.channels)
         data = as_array(tensor.data)
         single = _BATCH not in tensor.axes
         have = (_BATCH, *tensor.axes) if single else tensor.axes
@@ -133,7 +124,7 @@ class _ToLabels:
         array = to_numpy(data)
         images = (array[None] if single else array).transpose(permutation(have, axes))
         sizes = zip(axes, images.shape, strict=True)
-        shape = [size * self._scale(axis) for axis, size in sizes if axis != _CHANNEL]
+        shape = [size * self.scale(axis) for axis, size in sizes if axis != _CHANNEL]
         labels = np.zeros(shape, self._label_dtype)
         for image, result in zip(images, labels, strict=True):
             result[...] = self._labels(image)
@@ -169,20 +160,6 @@ class _ToLabels:
                 got=size,
             )
 
-    def _before(self, axis: AxisId, size: int | None) -> int | None:
-        if size is None:
-            return None
-        scale = self._scale(axis)
-        if size % scale:
-            raise SizeError(
-                "the labels can not have this size",
-                axis=axis,
-                step=self.name,
-                expected=f"a multiple of the grid, {scale}",
-                got=size,
-            )
-        return size // scale
-
 
 def _like(labels: np.ndarray[Any, Any], data: Array) -> Array:
     """Labels in the library and on the device of other data, if it has their type."""
@@ -195,7 +172,7 @@ def _like(labels: np.ndarray[Any, Any], data: Array) -> Array:
 
 
 @attrs.frozen(kw_only=True)
-class StardistPostprocessing(_ToLabels):
+class StardistPostprocessing(ToLabels):
     """Objects from probabilities and ray lengths; see `instances.stardist_postprocessing`.
 
     It is 2D or 3D as `grid` has two or three entries; 3D needs `anisotropy`.
@@ -205,8 +182,6 @@ class StardistPostprocessing(_ToLabels):
         ...     prob_threshold=0.5, nms_threshold=0.3, n_rays=32, grid=(2, 2), b=2)
         >>> op.plan(TensorSpec("byxc", (1, 64, None, 33), "float32")).shape
         (1, 128, None, 1)
-        >>> op.unplan(TensorSpec("byxc", (1, 128, None, 1), "int32")).shape
-        (1, 64, None, 33)
     """
 
     name: ClassVar[str] = "stardist_postprocessing"
@@ -277,14 +252,14 @@ class StardistPostprocessing(_ToLabels):
         return as_axes("yxc" if len(self.grid) == 2 else "zyxc")
 
     @property
-    def _channels(self) -> int:
+    def channels(self) -> int:
         return self.n_rays + 1
 
     @property
     def _label_dtype(self) -> str:
         return "int32"
 
-    def _scale(self, axis: AxisId) -> int:
+    def scale(self, axis: AxisId) -> int:
         return dict(zip(self._image_axes, self.grid, strict=False)).get(axis, 1)
 
     def _labels(self, image: Any) -> Any:
@@ -293,7 +268,7 @@ class StardistPostprocessing(_ToLabels):
 
 
 @attrs.frozen(kw_only=True)
-class CellposeFlowDynamics(_ToLabels):
+class CellposeFlowDynamics(ToLabels):
     """Objects from flows to their centres; see `instances.cellpose_flow_dynamics`.
 
     Examples:
@@ -339,14 +314,14 @@ class CellposeFlowDynamics(_ToLabels):
         return as_axes("czyx" if self.do_3D else "cyx")
 
     @property
-    def _channels(self) -> int:
+    def channels(self) -> int:
         return len(self._image_axes)
 
     @property
     def _label_dtype(self) -> str:
         return self.output_dtype
 
-    def _scale(self, axis: AxisId) -> int:
+    def scale(self, axis: AxisId) -> int:
         del axis
         return 1
 

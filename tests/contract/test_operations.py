@@ -3,7 +3,7 @@
 import pytest
 from descriptions import contract_of, image04, image05, step, step04
 
-from bioimageio_fn.errors import OperationError, UnsupportedError
+from bioimageio_fn.errors import OperationError
 from bioimageio_fn.ops.records import (
     Binarize,
     Clip,
@@ -117,49 +117,6 @@ def test_a_reference_tensor_is_kept():
     assert steps[0] == ScaleRange(reference="raw", axes=("y", "x"))
 
 
-@pytest.mark.parametrize(
-    ("given", "where"),
-    [
-        (step("softmax", axis="channel"), "pre"),
-        (step("softmax", axis="channel"), "post"),
-        (step("scale_mean_variance", reference_tensor="raw"), "post"),
-        (
-            step("cellpose_flow_dynamics"),
-            "post",
-        ),
-        (
-            {
-                "id": "stardist_postprocessing",
-                "kwargs": {"prob_threshold": 0.5, "nms_threshold": 0.4, "grid": [1, 1], "b": 1},
-            },
-            "post",
-        ),
-    ],
-    ids=["softmax pre", "softmax post", "scale_mean_variance", "cellpose", "stardist"],
-)
-def test_a_step_of_0_5_that_is_not_there_yet_is_named(given, where):
-    from descriptions import build
-
-    from bioimageio_fn.contract.operations import operation_0_5
-
-    if build(image05(**{where: [given]}, channels=3)).validation_summary.status == "failed":
-        # those that need a whole model around them: read alone
-        class Descr:
-            id = given["id"]
-            kwargs = None
-
-        with pytest.raises(UnsupportedError, match=given["id"]):
-            operation_0_5(Descr())
-        return
-    with pytest.raises(UnsupportedError, match=f"step '{given['id']}'.*expected one of binarize"):
-        read05(given, where=where, channels=3)
-
-
-def test_an_error_of_an_unsupported_step_is_also_not_implemented_error():
-    with pytest.raises(NotImplementedError, match="softmax"):
-        read05(step("softmax", axis="channel"), where="post")
-
-
 # ---------------------------------------------------------------- format 0.4
 
 
@@ -243,13 +200,6 @@ def test_a_reference_tensor_of_0_4_is_kept():
     given = step04("scale_range", mode="per_sample", axes="yx", reference_tensor="raw")
 
     assert read04(given, where="post")[0] == ScaleRange(axes=("y", "x"), reference="raw")
-
-
-def test_a_step_of_0_4_that_is_not_there_yet_is_named():
-    given = step04("scale_mean_variance", mode="per_sample", reference_tensor="raw", axes="yx")
-
-    with pytest.raises(UnsupportedError, match="step 'scale_mean_variance'.*one of binarize"):
-        read04(given, where="post")
 
 
 # ---------------------------------------------------------------- both

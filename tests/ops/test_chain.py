@@ -17,7 +17,6 @@ from bioimageio_fn.ops.chain import (
     compose,
     cut_chain,
     is_bound,
-    members_of,
     plan,
 )
 from bioimageio_fn.ops.fitting import fit
@@ -302,13 +301,6 @@ def test_a_chain_is_block_safe_from_behind_its_last_unsafe_step():
     assert block_safe_from([sigmoid, plain, sigmoid], x) == 2
     assert block_safe_from([sigmoid, plain, sigmoid], {"raw": []}) == 0
     assert block_safe_from([plain, along, ZMUV], x) == 3
-
-
-def test_steps_of_absent_tensors_fall_away_and_plain_functions_stay():
-    plain = len
-    chain = (ZMUV, Transform(Sigmoid(), "aux"), plain)
-    assert members_of(chain, ["raw"]) == (ZMUV, plain)
-    assert members_of(chain, ["raw", "aux"]) == chain
 
 
 STEPS = [
