@@ -1,5 +1,7 @@
 """Everything that is done with this repository: `nox -s NAME` makes what it needs and runs it."""
 
+from pathlib import Path
+
 import nox
 
 # uv does not look where pip finds the CPU build of PyTorch
@@ -58,8 +60,22 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
+def peer_python(session: nox.Session) -> str:
+    """The Python of an environment that has bioimageio.core; it can not share one with ours."""
+    folder = Path(session.create_tmp()) / "peer"
+    session.run("python", "-m", "venv", str(folder))
+    pip = str(folder / "bin" / "pip")
+    # with a newer pydantic the bioimageio.spec that it pins reads no model
+    peer = ("bioimageio.core==0.11.0", "pydantic<2.13")
+    session.run(pip, "install", "--quiet", *peer, external=True)
+    return str(folder / "bin" / "python")
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Times of start-up; printed, never asserted."""
+    """Times of start-up, and of normalising beside bioimageio.core; printed, never asserted."""
     install(session, ".[cli,onnx]")
-    session.run("python", "benchmarks/startup.py", *session.posargs)
+    session.run("python", "benchmarks/startup.py")
+    session.run(
+        "python", "benchmarks/normalise.py", "--peer", peer_python(session), *session.posargs
+    )
