@@ -156,6 +156,8 @@ def _coming(
         unbound = step.op.measures(step.member) if step.values is None else ()
         if step is not first:
             for m in unbound:
+                if not set(m.axes or ()) <= set(view.base.axes):
+                    return ahead, beyond  # its own turn will say so
                 through = affine and not varying & set(view.base.axes if m.axes is None else m.axes)
                 (ahead if through else beyond).append(m)
         kept = [a for m in unbound if m.axes is not None for a in view.base.axes if a not in m.axes]

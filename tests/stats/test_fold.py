@@ -1,5 +1,6 @@
 """Folds: any partition of the data, merged in any order, gives the same values."""
 
+import itertools
 import pickle
 import warnings
 from functools import reduce
@@ -36,7 +37,7 @@ def blocks_of(tensor, axis, cuts):
     """The tensor in blocks along an axis, each with a halo of one pixel where there is one."""
     size = tensor.sizes[axis]
     edges = [0, *sorted(cuts), size]
-    for i, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (start, stop) in enumerate(itertools.pairwise(edges)):
         outer = max(0, start - 1), min(size, stop + 1)
         region = {axis: AxisBlock(start, stop, *outer, outer[1] - outer[0])}
         part = Sample({"raw": slice_axes(tensor, {axis: outer})})
