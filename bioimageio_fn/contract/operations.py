@@ -132,9 +132,9 @@ _MAKE_0_5: dict[str, Callable[[Any], Operation]] = {
 }
 
 
-def _over_0_4(mode: str, axes: tuple[AxisId, ...]) -> dict[str, Any]:
-    if mode == "per_dataset" and "batch" not in axes:
-        axes = (AxisId("batch"), *axes)
+def _over_0_4(mode: str, axes: tuple[AxisId, ...], of: Sequence[AxisId]) -> dict[str, Any]:
+    if mode == "per_dataset" and "batch" in of:
+        axes = (AxisId("batch"), *(a for a in axes if a != "batch"))
     return {"axes": axes, "scope": "dataset" if mode == "per_dataset" else "sample"}
 
 
@@ -161,27 +161,26 @@ def _scale_linear_0_4(k: Any, axes: Sequence[AxisId]) -> ScaleLinear:
 
 def _zero_mean_unit_variance_0_4(k: Any, axes: Sequence[AxisId]) -> Operation:
     if k.mode != "fixed":
-        return ZeroMeanUnitVariance(k.eps, **_over_0_4(k.mode, as_axes(k.axes)))
+        return ZeroMeanUnitVariance(k.eps, **_over_0_4(k.mode, as_axes(k.axes), axes))
     along = _along_0_4(k, axes, "zero_mean_unit_variance", k.mean, k.std)
     return FixedZeroMeanUnitVariance(k.mean, k.std, eps=k.eps, **along)
 
 
 def _scale_range_0_4(k: Any, axes: Sequence[AxisId]) -> ScaleRange:
-    del axes
     reference = None if k.reference_tensor is None else str(k.reference_tensor)
     return ScaleRange(
         k.min_percentile,
         k.max_percentile,
         eps=k.eps,
         reference=reference,
-        **_over_0_4(k.mode, as_axes(k.axes)),
+        **_over_0_4(k.mode, as_axes(k.axes), axes),
     )
 
 
 def _scale_mean_variance_0_4(k: Any, axes: Sequence[AxisId]) -> ScaleMeanVariance:
     # by default "all non-batch axes jointly"
     joint = as_axes(k.axes) if k.axes is not None else tuple(a for a in axes if a != "batch")
-    over = _over_0_4(k.mode, joint)
+    over = _over_0_4(k.mode, joint, axes)
     return ScaleMeanVariance(str(k.reference_tensor), k.eps, **over)
 
 

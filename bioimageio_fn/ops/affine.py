@@ -74,4 +74,7 @@ def rounded(map_: Affine, dtype: str) -> tuple[Any, Any, Any]:
         rest = np.where(near == center, 0.0, (near - center) * factor)
         # what is no more than rounding in float64 would, of a constant image, make noise
         rest = np.where(np.abs(rest) <= noise + _EPSILON * np.abs(center * factor), 0.0, rest)
+        # an infinite factor would make NaN of 0
+        largest = np.finfo(dtype).max
+        factor = np.clip(factor, -largest, largest)
         return near, factor.astype(dtype), (shift + rest).astype(dtype)
