@@ -4,13 +4,12 @@ import json
 import subprocess
 import sys
 import warnings
-from collections import Counter
 
 import numpy as np
 import pytest
 import yaml
 from bioimageio.spec.model import v0_4, v0_5
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -33,19 +32,17 @@ ADAPTERS = {
     ("0.4", "preprocessing"): TypeAdapter(v0_4.PreprocessingDescr),
     ("0.4", "postprocessing"): TypeAdapter(v0_4.PostprocessingDescr),
 }
-MANY = settings(
-    max_examples=1500, database=None, phases=["generate"], suppress_health_check=list(HealthCheck)
-)
 
 
-def drawn(strategy):
+def drawn(strategy, n=300):
     """Many draws of a strategy, the same in each run."""
     found = []
 
     @seed(0)
-    @given(strategy)
-    @MANY
-    def collect(value):
+    # without the number, Hypothesis would draw a value of a small set only once
+    @given(strategy, st.integers(0, 2**32))
+    @settings(max_examples=n, database=None, phases=["generate"])
+    def collect(value, _):
         found.append(value)
 
     collect()
@@ -143,9 +140,9 @@ def test_tensors_have_any_axes_and_sizes_or_those_asked_for():
 
 
 def test_samples_have_one_or_several_members_with_or_without_batch_and_id():
-    found = drawn(strategies.samples())
+    found = drawn(strategies.samples(), 600)
     assert {len(s.members) for s in found} == {1, 2, 3}
-    assert len({tuple(s.members) for s in found if len(s.members) == 3}) == 6
+    assert {next(iter(s.members)) for s in found} == {"raw", "mask", "other"}
     assert {s.id is None for s in found} == {True, False}
     batches = [{t.sizes.get("batch") for t in s.members.values()} for s in found]
     assert all(len(sizes) == 1 for sizes in batches)
@@ -208,10 +205,9 @@ def test_every_parameter_of_an_operation_takes_more_than_one_value(name):
             assert values == {None, "raw"}
 
 
-def test_all_operations_occur_about_as_often_and_none_refers_to_a_tensor_that_is_not_there():
+def test_all_operations_occur_and_none_refers_to_a_tensor_that_is_not_there():
     found = drawn(strategies.operations(BCZYX))
-    assert set(Counter(op.name for op in found)) == set(strategies.OPERATIONS)
-    assert min(Counter(op.name for op in found).values()) > len(found) / 40
+    assert {op.name for op in found} == set(strategies.OPERATIONS)
     assert {op.reference for op in found} == {None}
 
 
@@ -315,19 +311,19 @@ SOME = {
         "binarize": {"threshold": {int, float}},
         "clip": {"min": {int, float}, "max": {int, float}},
         "scale_linear": {
-            "axes": {None, "", "yx", "xy", "c", "czy"},
+            "axes": {None, "", "c"},
             "gain": {int, float, list},
             "offset": {int, float, list},
         },
         "scale_mean_variance": {
             "mode": MODES,
             "reference_tensor": {"raw"},
-            "axes": {None, "", "yx", "xy"},
+            "axes": {None, "", "c"},
             "eps": {float, 0.1},
         },
         "scale_range": {
             "mode": MODES,
-            "axes": {"", "c", "yx", "xy"},
+            "axes": {"", "c"},
             "min_percentile": {int, float, 0},
             "max_percentile": {int, float, 100},
             "eps": {float, 0.1},
@@ -336,7 +332,7 @@ SOME = {
         "sigmoid": {},
         "zero_mean_unit_variance": {
             "mode": {*MODES, "fixed"},
-            "axes": {"", "c", "yx", "xy"},
+            "axes": {"", "c"},
             "mean": {None, int, float, list},
             "std": {None, int, float, list, 0},
             "eps": {float, 0.1},
@@ -344,6 +340,12 @@ SOME = {
     },
 }
 FIELDS = TensorSpec("bczyx", (None, 3, 2, 4, 5), "uint8")
+
+
+def may_be_left_out(keyword, classes):
+    """Whether one of the classes of keywords has a default for this one, or has not got it."""
+    fields = [kind.model_fields.get(keyword) for kind in classes]
+    return any(field is None or not field.is_required() for field in fields)
 
 
 def occurs(wanted, values):
@@ -359,7 +361,8 @@ def test_every_keyword_occurs_with_all_kinds_of_values_and_is_left_out_where_it_
     version, name
 ):
     found = drawn(
-        strategies.descriptions(FIELDS, version, "postprocessing", names=[name], reference="raw")
+        strategies.descriptions(FIELDS, version, "postprocessing", names=[name], reference="raw"),
+        600,
     )
     key = "id" if version == "0.5" else "name"
     assert {step[key] for step in found} == {name}
@@ -371,25 +374,17 @@ def test_every_keyword_occurs_with_all_kinds_of_values_and_is_left_out_where_it_
     for keyword, kinds in SOME[version][name].items():
         values = [kwargs[keyword] for kwargs in every if keyword in kwargs]
         assert [kind for kind in kinds if not occurs(kind, values)] == [], keyword
-        optional = not all(
-            kind.model_fields[keyword].is_required()
-            for kind in accepted
-            if keyword in kind.model_fields
-        )
-        assert optional == (len(values) < len(every)) or name in ONE_OF, keyword
-
-
-# keywords of which another takes the place
-ONE_OF = ("binarize", "fixed_zero_mean_unit_variance", "scale_linear")
+        left_out = len(values) < len(every)
+        assert left_out == may_be_left_out(keyword, accepted), keyword
 
 
 def test_axes_are_lists_with_and_without_batch_in_any_order():
-    found = drawn(strategies.descriptions(FIELDS, names=["zero_mean_unit_variance"]))
+    found = drawn(strategies.descriptions(FIELDS, names=["zero_mean_unit_variance"]), 600)
     axes = [step["kwargs"].get("axes") for step in found if "kwargs" in step]
     subsets = {frozenset(a) for a in axes if a is not None}
-    assert {frozenset(FIELDS.axes), frozenset(), frozenset({"batch", "y", "x"})} <= subsets
-    assert ["y", "x"] in axes
-    assert ["x", "y"] in axes
+    assert {frozenset(FIELDS.axes), frozenset(), frozenset({"batch"}), frozenset({"x"})} <= subsets
+    assert {("batch" in a, len(a)) for a in subsets} >= {(b, n) for b in (0, 1) for n in (1, 2, 3)}
+    assert len({tuple(a) for a in axes if a is not None}) > len(subsets)
 
 
 def test_lists_of_0_4_lie_along_the_one_axis_that_is_left():

@@ -86,11 +86,11 @@ def descriptions(
     at = _place_0_5(of, reference) if version == "0.5" else _place_0_4(of, reference)
     key = "id" if version == "0.5" else "name"
     kinds = {
-        name: _described(key, name, make(at))
-        if where == "postprocessing" or name not in _ONLY_POSTPROCESSING
-        else st.nothing()
+        name: None if (kwargs := make(at)) is None else _described(key, name, kwargs)
         for name, make in _MAKE[version].items()
     }
+    if where == "preprocessing":
+        kinds |= dict.fromkeys(_ONLY_POSTPROCESSING)
     return choose(kinds, DESCRIBED[version] if names is None else names)
 
 
@@ -179,9 +179,9 @@ def _zero_mean_unit_variance_0_4(at: Place) -> Strategy:
     )
 
 
-def _scale_mean_variance_0_4(at: Place) -> Strategy:
+def _scale_mean_variance_0_4(at: Place) -> Strategy | None:
     if at.reference is None:
-        return st.nothing()
+        return None
     return st.fixed_dictionaries(
         {"mode": _MODES, "reference_tensor": st.just(at.reference)},
         optional={"axes": st.none() | _some_letters(at), "eps": EPS},
@@ -190,7 +190,7 @@ def _scale_mean_variance_0_4(at: Place) -> Strategy:
 
 _STD_0_4 = STD | st.just(0)  # eps stands beside it
 
-_KEYWORDS_0_4: Mapping[str, Callable[[Place], Strategy]] = {
+_KEYWORDS_0_4: Mapping[str, Callable[[Place], Strategy | None]] = {
     "binarize": lambda _: st.fixed_dictionaries({"threshold": NUMBER}),
     "clip": _clip_0_4,
     "scale_linear": lambda at: linear(at, axes=st.none() | _some_letters(at)),

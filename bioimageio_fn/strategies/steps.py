@@ -51,9 +51,9 @@ OPERATIONS = tuple(_RECORDS)
 
 
 def choose(
-    kinds: Mapping[str, st.SearchStrategy[Any]], names: Iterable[str]
+    kinds: Mapping[str, st.SearchStrategy[Any] | None], names: Iterable[str]
 ) -> st.SearchStrategy[Any]:
-    """One of the named strategies, each as often as any other.
+    """One of the named strategies, each as often as any other; None stands for what does not fit.
 
     Raises:
         OperationError: if one is not known, or if nothing can be drawn.
@@ -64,14 +64,15 @@ def choose(
             raise OperationError(
                 "no such operation", step=name, expected=f"one of {', '.join(kinds)}"
             )
-    possible = [name for name in wanted if not kinds[name].is_empty]
+    possible = [kind for name in wanted if (kind := kinds[name]) is not None]
     if not possible:
         raise OperationError(
             "none of these operations fits this tensor here",
             got=", ".join(wanted),
             remedy="softmax needs an axis, scale_mean_variance a reference",
         )
-    return st.sampled_from(possible).flatmap(kinds.__getitem__)
+    # not `one_of`, which draws a strategy of many branches more often
+    return st.sampled_from(range(len(possible))).flatmap(possible.__getitem__)
 
 
 @st.composite
@@ -132,8 +133,9 @@ def operations(
     return choose({name: _record(name, at) for name in _RECORDS}, names)
 
 
-def _record(name: str, at: Place) -> st.SearchStrategy[Operation]:
+def _record(name: str, at: Place) -> st.SearchStrategy[Operation] | None:
     make, more = _RECORDS[name]
+    keywords = KEYWORDS[name](at)
 
     def record(parts: tuple[Keywords, Keywords]) -> Operation:
         parameters = {**parts[0], **parts[1]}
@@ -142,7 +144,7 @@ def _record(name: str, at: Place) -> st.SearchStrategy[Operation]:
         return make(**parameters)
 
     extra = st.fixed_dictionaries({}, optional=dict(more))
-    return st.tuples(KEYWORDS[name](at), extra).map(record)
+    return None if keywords is None else st.tuples(keywords, extra).map(record)
 
 
 def chains(
