@@ -129,7 +129,8 @@ def operations(
         >>> test_plan_keeps_sizes()
     """
     lists = [ListPlace({"axis": st.just(a)}, n) for a, n in of.sizes.items() if n]
-    at = Place(of.axes, of.axes, tuple(lists), reference)
+    along = tuple(a for a in of.axes if a != "batch")
+    at = Place(of.axes, along, tuple(lists), reference)
     return choose({name: _record(name, at) for name in _RECORDS}, names)
 
 
