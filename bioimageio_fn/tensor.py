@@ -273,7 +273,9 @@ def _border(data: Array, axis: int, index: range, mode: PadMode, value: float) -
         # torch can not index the wide unsigned types: same bits, signed
         signed_type = getattr(xp, signed)
         return _border(data.view(signed_type), axis, index, mode, value).view(data.dtype)
-    return xp.take(data, xp.asarray(where, device=array_api_compat.device(data)), axis=axis)
+    if not array_api_compat.is_dask_array(data):  # which miscounts a lazy index
+        where = xp.asarray(where, device=array_api_compat.device(data))
+    return xp.take(data, where, axis=axis)
 
 
 _SIGNED = {"uint16": "int16", "uint32": "int32", "uint64": "int64"}

@@ -11,7 +11,10 @@ import pytest
 
 import bioimageio_fn as fn
 
-HEAVY = ("torch", "tensorflow", "onnxruntime", "bioimageio.spec", "tifffile", "imageio", "click")
+HEAVY = (
+    *("torch", "tensorflow", "onnxruntime", "bioimageio.spec"),
+    *("tifffile", "imageio", "click", "hypothesis"),
+)
 
 
 @pytest.mark.parametrize("name", sorted(fn.__all__))

@@ -165,18 +165,28 @@ _KWARGS_0_5: dict[type, Callable[[Any], Kwargs]] = {
 _NAMES_0_4 = {"fixed_zero_mean_unit_variance": "zero_mean_unit_variance"}
 
 
-def _letters(axes: Sequence[AxisId] | None, of: Sequence[AxisId]) -> str:
-    named = [a for a in of if a != "batch"] if axes is None else axes
-    return "".join("c" if a == "channel" else str(a) for a in named if a != "batch")
+_LETTERS = {AxisId("channel"): "c", AxisId("z"): "z", AxisId("y"): "y", AxisId("x"): "x"}
+"""The axes of a tensor that a step of format 0.4 can name."""
+
+
+def _letters(axes: Sequence[AxisId], step: Any) -> str:
+    """Axes as letters, in the order given; batch is said by the mode."""
+    named = [a for a in axes if a != "batch"]
+    if any(a not in _LETTERS for a in named):
+        raise _no_words(step, "0.4", f"axes {', '.join(named)}")
+    return "".join(_LETTERS[a] for a in named)
 
 
 def _over(step: Any, of: Sequence[AxisId]) -> Kwargs:
     mode = "per_dataset" if step.scope == "dataset" else "per_sample"
-    return {"mode": mode, "axes": _letters(step.axes, of)}
+    return {"mode": mode, "axes": _letters(of if step.axes is None else step.axes, step)}
 
 
 def _along(step: Any, of: Sequence[AxisId]) -> Kwargs:
-    return {"axes": _letters([a for a in of if a != step.axis], of)}
+    """The axes beside that of a list; those beside a single number have no effect."""
+    if step.axis is None:
+        return {"axes": "".join(_LETTERS[a] for a in of if a in _LETTERS)}
+    return {"axes": _letters([a for a in of if a != step.axis], step)}
 
 
 def _binarize_0_4(step: Binarize, axes: Sequence[AxisId]) -> Kwargs:
@@ -207,7 +217,12 @@ def _scale_linear_0_4(step: ScaleLinear, axes: Sequence[AxisId]) -> Kwargs:
 
 
 def _scale_mean_variance_0_4(step: ScaleMeanVariance, axes: Sequence[AxisId]) -> Kwargs:
-    return _over(step, axes) | {"reference_tensor": str(step.reference), "eps": step.eps}
+    named = {"reference_tensor": str(step.reference), "eps": step.eps}
+    rest = {a for a in axes if a != "batch"}
+    if step.axes is not None and {a for a in step.axes if a != "batch"} == rest:
+        # the default, which may have axes that can not be named
+        return {"mode": "per_dataset" if step.scope == "dataset" else "per_sample"} | named
+    return _over(step, axes) | named
 
 
 def _scale_range_0_4(step: ScaleRange, axes: Sequence[AxisId]) -> Kwargs:

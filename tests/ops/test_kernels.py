@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import LAYOUTS, LIBRARIES, chains, tensors
+from strategies import LAYOUTS, LAZY_TOO, chains, tensors
 
 from bioimageio_fn.arrays import to_numpy
 from bioimageio_fn.errors import BioimageioFnWarning, CastWarning
@@ -151,13 +151,13 @@ def test_a_lazy_source_is_read_part_by_part():
 # libraries
 
 
-@pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "numpy"])
+@pytest.mark.parametrize("library", [name for name in LAZY_TOO if name != "numpy"])
 @given(data=st.data())
 @settings(max_examples=60)
 def test_every_library_gives_what_numpy_gives(library, data):
     tensor = data.draw(tensors(COMMON, nan=True))
     chain = data.draw(chains(tensor, max_size=3))
-    other = Tensor(LIBRARIES[library](tensor.data), tensor.axes)
+    other = Tensor(LAZY_TOO[library](tensor.data), tensor.axes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BioimageioFnWarning)
         ours = apply(fit(chain, Sample({"raw": tensor})), Sample({"raw": tensor}))["raw"]
