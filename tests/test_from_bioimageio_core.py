@@ -123,6 +123,20 @@ CALLS = {
     "test_outputs": lambda t: list(fn.test_outputs(fn.demo_model()).members) == ["probability"],
     "as_sample": lambda t: fn.as_sample(t.image, t.demo.contract) == t.sample,
     "save_sample": lambda t: fn.save_sample(t.sample, t.folder / "{sample_id}.npy")[0].exists(),
+    "compute_dataset_measures": lambda t: (
+        fn.compute_dataset_measures([MEAN], [t.sample])[MEAN] == mean_of(t.image)
+    ),
+    "compute_sample_measures": lambda t: (
+        fn.compute_sample_measures([MEAN], t.sample)[MEAN] == mean_of(t.image)
+    ),
+    "compute_measures": lambda t: fn.compute_measures([MEAN], [t.sample])[MEAN] == mean_of(t.image),
+    "save_stat": lambda t: saved_stat(t.folder).exists(),
+    "load_stat": lambda t: float(fn.load_stat(saved_stat(t.folder))[MEAN].data) == 3,
+    "describe_0_5": lambda t: fn.describe_0_5(Sigmoid()) == {"id": "sigmoid"},
+    "describe_0_4": lambda t: fn.describe_0_4(Sigmoid(), ("y", "x")) == {"name": "sigmoid"},
+    "with_dataset": lambda t: fn.with_dataset(t.demo, [t.image])(t.image) == t.demo(t.image),
+    "run_carrying": lambda t: fn.run_carrying(t.demo, t.image, fn.Carried())[0] == t.demo(t.image),
+    "Carried": lambda t: dict(fn.Carried().before) == {},
     "Transform": lambda t: callable(fn.Transform(Sigmoid(), "raw")),
     "compose": lambda t: fn.compose(t.demo.preprocess, ()) == t.demo.preprocess,
     "apply": lambda t: fn.apply((), t.sample) is t.sample,
@@ -140,6 +154,18 @@ CALLS = {
     "demo_model": lambda t: fn.demo_model().is_dir(),
     "demo_image": lambda t: fn.demo_image().is_file(),
 }
+
+
+MEAN = fn.Measure("mean", "raw", scope="dataset")
+
+
+def mean_of(image):
+    return fn.Tensor(np.asarray(image.mean()), "")
+
+
+def saved_stat(folder):
+    fn.save_stat({MEAN: 3}, folder / "stat.json")
+    return folder / "stat.json"
 
 
 def cut(t):
