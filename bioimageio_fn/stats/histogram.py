@@ -46,6 +46,8 @@ _DENSE_BINS = 1 << 22
 are listed."""
 
 _SPARSE_PARTS = 64
+_SMALL = 1 << 10
+_MANY_BINS = 64
 _FEW_BINS = 2
 """For each key; where there are more, going through all of them would take longer than counting."""
 
@@ -126,7 +128,8 @@ class Histogram:
 class _Counter:
     """Counts keys in place while one tensor is walked through; nobody else sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, all_bins: tuple[int, int] | None = None) -> None:
+        self.all_bins = all_bins
         self.start = 0
         self.dense = np.zeros(0, np.int64)
         self.sparse: list[tuple[IntArray, IntArray]] = []
@@ -136,7 +139,7 @@ class _Counter:
         if keys.size == 0:
             return
         low, high = int(keys.min()), int(keys.max())
-        if not self._covers(low, high):
+        if not self._covers(low, high, keys.size):
             found, counts = np.unique(keys, return_counts=True)
             self.sparse.append((found.astype(np.int64), counts))
             if len(self.sparse) > _SPARSE_PARTS:
@@ -149,19 +152,25 @@ class _Counter:
         shifted = np.subtract(keys, low, dtype=np.intp) if low else keys
         self.dense[first : first + high - low + 1] += np.bincount(shifted)
 
-    def _covers(self, low: int, high: int) -> bool:
-        """Let the dense part reach from low to high, unless it grew too large."""
+    def _covers(self, low: int, high: int, count: int) -> bool:
+        """Let the dense part reach from low to high, unless that is too much for so few keys."""
         if not self.dense.size:
             self.start = low
         start = min(self.start, low)
         size = max(self.start + self.dense.size, high + 1) - start
-        if size > _DENSE_BINS:
+        if size <= self.dense.size:
+            return True
+        if size > min(_DENSE_BINS, _MANY_BINS * max(count, _SMALL)):
             return False
-        if size > self.dense.size:
+        if size > _MANY_BINS * _SMALL and self.all_bins is not None:
+            # all there are, at once: what is never written to takes no memory
+            start, size = self.all_bins
+        else:
             # by half more than is needed, so that slow growth is not paid for each time
-            grown = np.zeros(min(_DENSE_BINS, size + size // 2), np.int64)
-            grown[self.start - start :][: self.dense.size] = self.dense
-            self.start, self.dense = start, grown
+            size = min(_DENSE_BINS, size + size // 2)
+        grown = np.zeros(size, np.int64)
+        grown[self.start - start :][: self.dense.size] = self.dense
+        self.start, self.dense = start, grown
         return True
 
     def counted(self) -> tuple[IntArray, IntArray]:
@@ -194,7 +203,7 @@ class Counting:
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.kind = _kind_of(dtype)
-        self.bins = _Counter()
+        self.bins = _Counter((-_DENSE_BINS // 2, _DENSE_BINS) if self.kind == "floats" else None)
         self.low, self.high = math.inf, -math.inf
 
     def add(self, values: np.ndarray[Any, Any]) -> None:
