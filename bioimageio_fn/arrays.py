@@ -55,7 +55,9 @@ def dtype_name(dtype: object) -> str:
 
 def as_array(data: Array) -> Array:
     """The array behind a lazy source (Zarr, h5py), read whole; an array of a library as it is."""
-    return data if array_api_compat.is_array_api_obj(data) else np.asarray(data)
+    if array_api_compat.is_array_api_obj(data):
+        return data
+    return np.asarray(data[(slice(None),) * len(data.shape)])
 
 
 def namespace(array: Array) -> ModuleType:

@@ -187,7 +187,7 @@ def _multiply_add(x: Array, center: Any, factor: Any, shift: Any) -> Array:
 def _by_pieces(steps: Sequence[Function | Cast], data: Array, lost: set[str]) -> Array:
     """Piece by piece along memory; a lazy source is read part by part."""
     if math.prod(data.shape) <= PIECE_ELEMENTS:
-        return _one_by_one(steps, to_numpy(data), lost)
+        return _one_by_one(steps, as_array(data), lost)
     whole = tuple({i for step in steps if isinstance(step, Function) for i in step.whole})
     result = np.empty(data.shape, result_dtype(steps, dtype_name(data.dtype)))
 

@@ -134,7 +134,11 @@ def update(statistics: Statistics, data: Sample | SampleBlock) -> Statistics:
     found: dict[Group, Part] = {}
     for member, its in groups.items():
         tensor, start = _own(get_member(sample, member), regions.get(member, {}))
-        looks = {group: look for group in its if (look := _look(statistics, group)) is not None}
+        looks = {
+            group: _look_at(look, statistics, group, tensor, start)
+            for group in its
+            if (look := _look(statistics, group)) is not None
+        }
         parts = gather(tensor, list(looks.values()), member)
         for group, part in zip(looks, parts, strict=True):
             if isinstance(data, Sample):
@@ -273,6 +277,19 @@ def _look(statistics: Statistics, group: Group) -> _Look | None:
         return _Look(group[1], bins=bins) if bins is not None and any(bins.flat) else None
     names = {m.name for m in statistics.measures if (m.member, m.axes) == group}
     return _Look(group[1], moments=names != {"quantile"}, histograms="quantile" in names)
+
+
+def _look_at(
+    look: _Look, statistics: Statistics, group: Group, tensor: Tensor, start: Mapping[AxisId, int]
+) -> _Look:
+    """The look at a block: the bins of the cells that lie in it."""
+    if look.bins is None or statistics.first is None:
+        return look
+    part = statistics.first.parts[group]
+    firsts = [start.get(axis, 0) - own for axis, own in zip(part.kept, part.start, strict=True)]
+    sizes = [tensor.sizes[axis] for axis in part.kept]
+    where = (slice(n, n + size) for n, size in zip(firsts, sizes, strict=True))
+    return attrs.evolve(look, bins=look.bins[(*where, ...)])
 
 
 def _bins_wanted(first: Statistics, group: Group) -> Cells | None:

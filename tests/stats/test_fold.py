@@ -202,6 +202,16 @@ def test_a_measure_of_each_sample_is_no_measure_of_a_data_set():
     assert compute_dataset_measures([Measure("mean", "raw", scope="dataset")], []) == {}
 
 
+def test_the_second_look_at_a_block_is_for_its_own_cells():
+    array = np.random.default_rng(0).normal(size=(6, 50)).astype("float32")
+    tensor = Tensor(array, "zx")
+    wanted = [Measure("quantile", "raw", "x", q=0.3, method="linear")]
+    blocks = list(blocks_of(tensor, AxisId("z"), {1, 3, 4}))
+    known = reduce(update, blocks, init(wanted))
+    (value,) = finalize(reduce(update, blocks[::-1], look_again(known))).values()
+    np.testing.assert_allclose(value.data, np.quantile(array.astype("f8"), 0.3, axis=1), rtol=1e-12)
+
+
 def test_cells_of_a_kept_axis_come_together_from_blocks():
     array = np.arange(24.0).reshape(4, 6)
     tensor = Tensor(array, "zx")
