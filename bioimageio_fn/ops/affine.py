@@ -69,12 +69,13 @@ def rounded(map_: Affine, dtype: str) -> tuple[Any, Any, Any]:
         joined = (noise > 0) & (factor != 0) & np.isfinite(root) & np.isfinite(root.astype(dtype))
         # a root that is 0 but for rounding is 0: no other number has so fine neighbours
         root = np.where(np.abs(root * factor) <= noise, 0.0, root)
-        center, shift = np.where(joined, root, center), np.where(joined, 0.0, shift)
-        near = center.astype(dtype)
-        rest = np.where(near == center, 0.0, (near - center) * factor)
+        near = np.where(joined, root, center).astype(dtype)
+        moved = np.where(near == center, 0.0, (near - center) * factor)
+        rest = moved + shift
         # what is no more than rounding in float64 would, of a constant image, make noise
-        rest = np.where(np.abs(rest) <= noise + _EPSILON * np.abs(center * factor), 0.0, rest)
+        lost = noise + _EPSILON * (np.abs(moved) + np.abs(shift))
+        rest = np.where(joined & (np.abs(rest) <= lost), 0.0, rest)
         # an infinite factor would make NaN of 0
         largest = np.finfo(dtype).max
         factor = np.clip(factor, -largest, largest)
-        return near, factor.astype(dtype), (shift + rest).astype(dtype)
+        return near, factor.astype(dtype), rest.astype(dtype)

@@ -129,6 +129,14 @@ def test_joined_steps_are_no_less_exact_than_steps_one_by_one(data):
     assert together.max() <= 2 * apart.max() + rounding, (together.max(), apart.max())
 
 
+def test_an_offset_behind_two_normalisations_of_a_constant_image_is_kept():
+    sample = sample_of(np.full((4, 5), -862, "float32"))
+    over = ZeroMeanUnitVariance(axes="yx")
+    for steps in ([over, over], [over, ScaleRange(axes="yx")], [over] * 4):
+        chain = [Transform(op, "raw") for op in (*steps, ScaleLinear(3.0, -2.0))]
+        assert (np.asarray(apply(fit(chain, sample), sample)) == -2).all()
+
+
 @given(st.data(), st.floats(1, 1e4, width=32) | st.integers(0, 255))
 @settings(max_examples=200)
 def test_a_constant_image_is_normalised_to_0_behind_any_affine_steps(data, value):
