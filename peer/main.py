@@ -11,7 +11,7 @@ is on the list of `known_differences.py`.
 This is neither among the tests, which need no second environment, nor among the benchmarks, which
 are printed and never asserted: hence a folder of its own.
 
-- `cases.py`: the chains, from a seed;
+- `chains.py`, `cases.py`: the chains, what they run on and their descriptions, from a seed;
 - `run_ours.py`, `run_peer.py`: one side each;
 - `repairs.py`: the reference without its known differences;
 - `known_differences.py`: the list, with the sentence that decides each;
