@@ -122,8 +122,8 @@ KNOWN = {
         f"{DECISION}; by the format `out = (tensor - mean) / (std + eps)` of a constant is 0",
     ),
     "float32_steps": Difference(
-        "we compute in float32 what the reference computes in float64; seen if values lie far from"
-        " 0 and close together, or at a threshold",
+        "we compute in float32 what the reference computes in float64; seen where digits"
+        " cancel, and at a threshold",
         "float32 stays float32, float64 float64. Truth values, 8- and 16-bit integers and float16"
         " are computed in float32, larger integers in float64.",
         f"{DECISION}; the format is silent, and here it is the reference that is more exact",
