@@ -79,3 +79,13 @@ def bench(session: nox.Session) -> None:
     session.run(
         "python", "benchmarks/normalise.py", "--peer", peer_python(session), *session.posargs
     )
+
+
+@nox.session
+def peer(session: nox.Session) -> None:
+    """Compare random processing chains with the reference, bioimageio.core."""
+    install(session, ".")
+    folder = str(Path(session.create_tmp()) / "cases")
+    session.run(
+        "python", "peer/main.py", folder, "--theirs", peer_python(session), *session.posargs
+    )
