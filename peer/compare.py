@@ -134,7 +134,7 @@ def compare(folder: Path) -> list[Outcome]:
     return [outcome(case) for case, _ in read_cases(folder)]
 
 
-def report(outcomes: list[Outcome], *, allow_unsupported: bool) -> bool:
+def report(outcomes: list[Outcome]) -> bool:
     """Print the figures, and whatever is not known; return whether all is well."""
     kinds = Counter(o.kind for o in outcomes)
     print(f"{len(outcomes)} cases")
@@ -150,9 +150,9 @@ def report(outcomes: list[Outcome], *, allow_unsupported: bool) -> bool:
     for key, difference in KNOWN.items():
         mark = "" if cases[key] else "   <- never seen"
         print(f"           {cases[key]:6} {alone[key]:6}  {key}: {difference.what}{mark}")
-    print(f"{kinds['unsupported']:6} not supported by us yet")
+    print(f"{kinds['unsupported']:6} not supported by us")
     print(f"{kinds['unlisted']:6} differ, and are on no list")
-    failed = {"unlisted"} if allow_unsupported else {"unlisted", "unsupported"}
+    failed = {"unlisted", "unsupported"}
     for outcome in outcomes:
         if outcome.kind in failed:
             print(f"\n{outcome.kind} {outcome.why or ''}: {outcome.detail}")

@@ -45,15 +45,12 @@ def main() -> int:
     parser.add_argument("--theirs", required=True, help="the reference's Python")
     parser.add_argument("--number", type=int, default=2000, help="how many cases")
     parser.add_argument("--seed", type=int, default=0, help="other cases")
-    parser.add_argument(
-        "--allow-unsupported", action="store_true", help="steps that we do not do yet may occur"
-    )
     options = parser.parse_args()
     write_cases(options.folder, seed=options.seed, number=options.number)
     folder = str(options.folder)
     _timed("ours", sys.executable, str(HERE / "run_ours.py"), folder)
     _timed("theirs", options.theirs, str(HERE / "run_peer.py"), folder)
-    well = report(compare(options.folder), allow_unsupported=options.allow_unsupported)
+    well = report(compare(options.folder))
     return 0 if well else 1
 
 
