@@ -57,7 +57,8 @@ def as_array(data: Array) -> Array:
     """The array behind a lazy source (Zarr, h5py), read whole; an array of a library as it is."""
     if array_api_compat.is_array_api_obj(data):
         return data
-    return np.asarray(data[(slice(None),) * len(data.shape)])
+    # not every lazy source can be made an array as a whole, but each can be sliced
+    return np.asarray(data[(slice(None),) * len(data.shape)] if hasattr(data, "shape") else data)
 
 
 def namespace(array: Array) -> ModuleType:

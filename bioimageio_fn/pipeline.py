@@ -21,7 +21,7 @@ from .blocks.merge import merge
 from .blocks.plan import BlockPlan, plan_blocks
 from .blocks.split import split
 from .contract.read import model_contract
-from .contract.records import FixedSize, ModelContract, TensorContract
+from .contract.records import FixedSize, ModelContract, ReferencedSize, TensorContract
 from .errors import BackendError, BioimageioFnWarning, DeviceError, OperationError
 from .ops.chain import (
     Chain,
@@ -34,15 +34,17 @@ from .ops.chain import (
 )
 from .ops.chain import plan as plan_chain
 from .ops.custom import Custom
-from .ops.fitting import Running, fit, gathered
+from .ops.fitting import Running, fit, gathered, processed
 from .ops.fitting import carried as carried_on
+from .ops.instance_records import ToLabels
 from .ops.parameters import check_axes
+from .ops.records import Pointwise
 from .ops.transform import Step, Transform
 from .package import described
 from .reading import as_sample
 from .sample import Sample, SampleBlock
 from .spec import SampleSpec, TensorSpec, sample_spec
-from .tensor import Tensor, astype, holds
+from .tensor import Tensor, astype, holds, slice_axes
 from .trusted import ready
 
 __all__ = [
@@ -407,20 +409,45 @@ def _run(
     present = [i for i, step in enumerate(pipeline.preprocess) if _concerns(step, sample)]
     chain = tuple(pipeline.preprocess[i] for i in present)
     plan_chain(chain, sample_spec(sample))
-    running = None if carried is None else carried.before
-    before, seen = _fitted(chain, known, known, running, present)
+    seen: Running = {}
+    if carried is None:
+        before = fit(chain, known)
+    else:
+        before, seen = carried_on(chain, known, _mine(carried.before, present))
     scopes = ("sample", "dataset") if carried is None else ("sample",)
     after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat, scopes=scopes)
-    head = block_safe_from(before, plan.split)
+    head = block_safe_from(before, plan.touched)
     tail = _blockwise_steps(after, plan)
     prepared = _paddable(apply(before[:head], sample), pipeline.contract, plan)
     raw = _forward_blocks(pipeline, before[head:], prepared, plan, on_progress)
     done = (_on_block(after[:tail], block, plan) for block in raw)
     merged = attrs.evolve(merge(done, plan), stat=known.stat)
-    running = None if carried is None else carried.after
-    rest, seen_after = _fitted(after[tail:], merged, known, running, range(tail, len(after)))
-    result = attrs.evolve(apply(rest, merged), stat={}, id=sample.id)
-    return result, None if carried is None else Carried(seen, seen_after)
+    numbers = range(tail, len(after))
+    running = None if carried is None else _mine(carried.after, numbers)
+    ended, seen_after = processed(after[tail:], merged, running, unprocessed=known)
+    members = {
+        name: _cropped(tensor, name, pipeline.contract, plan)
+        for name, tensor in ended.members.items()
+    }
+    result = Sample(members, id=sample.id)
+    if carried is None:
+        return result, None
+    return result, Carried(
+        _joined(carried.before, seen, present), _joined(carried.after, seen_after, numbers)
+    )
+
+
+def _cropped(tensor: Tensor, name: MemberId, contract: ModelContract, plan: BlockPlan) -> Tensor:
+    """Labels cropped to the described size: they may be larger by less than their grid."""
+    described = contract.tensor(name, "output")
+    if not any(isinstance(step, ToLabels) for step in described.operations):
+        return tensor
+    regions = {}
+    for axis in described.axes:
+        if isinstance(rule := axis.size, ReferencedSize):
+            size = plan.sizes[rule.tensor][rule.axis]
+            regions[axis.id] = (0, min(tensor.sizes[axis.id], rule.of(size or 0)))
+    return slice_axes(tensor, regions)
 
 
 def _concerns(step: Step, sample: Sample) -> bool:
@@ -428,24 +455,27 @@ def _concerns(step: Step, sample: Sample) -> bool:
     return not isinstance(step, Transform) or step.member in sample.members
 
 
-def _fitted(
-    chain: Chain,
-    sample: Sample,
-    unprocessed: Sample,
-    running: Running | None,
-    numbers: Sequence[int],
-) -> tuple[Chain, Running]:
-    """Bind a part of a chain, whose steps have these numbers in the whole."""
-    if running is None:
-        return fit(chain, sample, unprocessed=unprocessed), immutabledict()
-    mine = {here: running[n] for here, n in enumerate(numbers) if n in running}
-    bound, seen = carried_on(chain, sample, mine, unprocessed=unprocessed)
-    return bound, immutabledict({**running, **{numbers[here]: s for here, s in seen.items()}})
+def _mine(running: Running, numbers: Sequence[int]) -> Running:
+    """What is known for a part of a chain, whose steps have these numbers in the whole."""
+    return {here: running[n] for here, n in enumerate(numbers) if n in running}
+
+
+def _joined(running: Running, seen: Running, numbers: Sequence[int]) -> Running:
+    """What is known for the whole chain, with what a part of it has seen."""
+    return immutabledict({**running, **{numbers[here]: s for here, s in seen.items()}})
 
 
 def _blockwise_steps(chain: Chain, plan: BlockPlan) -> int:
-    """How many leading steps may run on blocks of the raw outputs."""
-    safe = (block_safe_from(chain[:n], plan.split) == 0 for n in range(1, len(chain) + 1))
+    """How many leading steps may run on blocks of the raw outputs, before these are merged.
+
+    What changes the shape, or is not known, waits until the raw outputs are whole and cropped.
+    """
+    safe = (
+        isinstance(step, Transform)
+        and isinstance(step.op, Pointwise)
+        and block_safe_from([step], plan.touched) == 0
+        for step in chain
+    )
     return next((n for n, ok in enumerate(safe) if not ok), len(chain))
 
 

@@ -30,15 +30,18 @@ class Follower:
         scale: pixels of this axis for each pixel of the grid.
         offset: pixels more (or fewer) in all.
         halo: pixels of this axis at an inner seam that are not to be trusted.
+        round_up: whether a pixel that is there in part counts as a whole one.
     """
 
     scale: Fraction = Fraction(1)
     offset: Fraction = Fraction(0)
     halo: int = 0
+    round_up: bool = False
 
     def of(self, size: int) -> int:
         """The size that follows from a size of the grid."""
-        return math.floor(size * self.scale + self.offset)
+        exact = size * self.scale + self.offset
+        return math.ceil(exact) if self.round_up else math.floor(exact)
 
 
 @attrs.frozen

@@ -75,6 +75,17 @@ class BlockPlan:
         keys = [k for axis in self.axes if len(axis.grid.starts) > 1 for k in axis.places]
         return {m: tuple(a for n, a in keys if n == m) for m, _ in keys}
 
+    @property
+    def touched(self) -> dict[MemberId, tuple[AxisId, ...]]:
+        """For each tensor, the axes along which a block is not just the sample: cut, or padded."""
+        keys = [
+            key
+            for axis in self.axes
+            for key, places in axis.places.items()
+            if len(axis.grid.starts) > 1 or any(place.padding for place in places)
+        ]
+        return {m: tuple(a for n, a in keys if n == m) for m, _ in keys}
+
     def __str__(self) -> str:
         block = ", ".join(f"{a.name}={a.grid.block}" for a in self.axes)
         computed = math.prod(a.grid.block * len(a.grid.starts) for a in self.axes)
@@ -198,7 +209,8 @@ def _followers(
                 continue
             name = by_key[rule.tensor, rule.axis]
             halo = math.ceil(widths[name] * rule.scale) if name in widths else axis.halo
-            follower = Follower(rule.scale, rule.offset, halo if tensor.id in outputs else 0)
+            halo = halo if tensor.id in outputs else 0
+            follower = Follower(rule.scale, rule.offset, halo, rule.round_up)
             followers[name][tensor.id, axis.id] = follower
     return followers
 

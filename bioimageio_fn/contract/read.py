@@ -112,7 +112,8 @@ def _before(axis: AxisContract, step: Step, tensor: TensorContract) -> AxisContr
         return attrs.evolve(axis, size=FixedSize(step.channels), channel_names=())
     scale, size = step.scale(axis.id), axis.size
     if isinstance(size, ReferencedSize):
-        size = attrs.evolve(size, scale=size.scale / scale, offset=size.offset / scale)
+        coarse, offset = size.scale / scale, size.offset / scale
+        size = attrs.evolve(size, scale=coarse, offset=offset, round_up=scale > 1)
     elif isinstance(size, FixedSize):
         if size.size % scale:
             raise DescriptionError(
@@ -353,7 +354,7 @@ def _follow(
     target = _follow(rules[key], rules, inputs, (*seen, key))
     if isinstance(target, ReferencedSize):
         scale, offset = target.scale * rule.scale, target.offset * rule.scale + rule.offset
-        return ReferencedSize(target.tensor, target.axis, scale, offset)
+        return ReferencedSize(target.tensor, target.axis, scale, offset, rule.round_up)
     if isinstance(target, FixedSize) and rule.tensor not in inputs:
         return FixedSize(rule.of(target.size))
     return rule

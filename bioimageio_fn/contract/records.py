@@ -74,12 +74,15 @@ class ReferencedSize:
         axis: one of its axes.
         scale: own pixels for each pixel of that axis.
         offset: pixels more (or fewer) in all, half of them at each end.
+        round_up: whether a pixel that is there in part counts as a whole one: so it is of what a
+            network gives on a coarse grid, of which larger labels are made and cropped.
     """
 
     tensor: MemberId = attrs.field(converter=MemberId)
     axis: AxisId = attrs.field(converter=AxisId)
     scale: Fraction = Fraction(1)
     offset: Fraction = Fraction(0)
+    round_up: bool = False
 
     def of(self, size: int) -> int:
         """The size that follows from the size of the axis referred to.
@@ -88,7 +91,8 @@ class ReferencedSize:
             >>> ReferencedSize("raw", "x", Fraction(1, 2), Fraction(-1)).of(11)
             4
         """
-        return math.floor(size * self.scale + self.offset)
+        exact = size * self.scale + self.offset
+        return math.ceil(exact) if self.round_up else math.floor(exact)
 
     def __str__(self) -> str:
         offset = f" {'+' if self.offset > 0 else '-'} {abs(self.offset)}" if self.offset else ""

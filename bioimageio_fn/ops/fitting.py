@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
+import numpy as np
 from immutabledict import immutabledict
 from toolz import peek
 
@@ -20,12 +21,13 @@ from ..sample import Sample, SampleBlock, Stat, get_member, with_member
 from ..stats.compute import compute_sample_measures
 from ..stats.fold import Statistics, finalize, init, look_again, update
 from ..stats.measure import Measure
+from ..tensor import Tensor
 from .chain import Chain, bind_known, cut_chain, is_bound, place
 from .records import EnsureDtype, Pointwise, ScaleLinear
 from .transform import Step, Transform
 from .view import View, computed, lazy_tensor, measured, pushed, spec_of
 
-__all__ = ["Running", "carried", "fit", "gathered"]
+__all__ = ["Running", "carried", "fit", "gathered", "processed"]
 
 Item: TypeAlias = Sample | SampleBlock
 Running: TypeAlias = Mapping[int, Statistics]
@@ -66,7 +68,7 @@ def fit(
     if isinstance(data, Sample):
         source = unprocessed if isinstance(unprocessed, Sample) else data
         steps = bind_known(chain, unprocessed=source, stat=data.stat)
-        return _walked(steps, data, source, data.stat).steps
+        return _walked(steps, data, source, data.stat, upto=_last_open(steps)).steps
     if isinstance(unprocessed, Sample):
         raise OperationError("many samples have many unprocessed samples", got=unprocessed)
     return gathered(chain, data, unprocessed=unprocessed)[0]
@@ -85,38 +87,70 @@ class _Walked:
 
 
 def _walked(
-    steps: Chain, sample: Sample, unprocessed: Sample, known: Stat, upto: int | None = None
+    steps: Chain,
+    sample: Sample,
+    unprocessed: Sample,
+    known: Stat,
+    *,
+    upto: int,
+    running: dict[int, Statistics] | None = None,
+    quietly: bool = True,
 ) -> _Walked:
-    """Bind steps on the way; by default up to the last that is not bound."""
-    if upto is None:
-        upto = max((i + 1 for i, step in enumerate(steps) if not is_bound(step)), default=0)
+    """Bind steps on the way.
+
+    Args:
+        upto: how many steps are walked through.
+        running: what is known of the samples before; this one joins them. None if data set
+            statistics are those of this sample.
+        quietly: whether nothing is said of losses in casts, as the steps will be run again.
+    """
     at = _Walked(steps, sample, {})
     for number in range(upto):
         step = at.steps[number]
         with place(number, step):
             if not isinstance(step, Transform):
-                at = _Walked(at.steps, step(_seen(at.sample, at.views)), {})
+                at = _Walked(at.steps, step(_seen(at, quietly=quietly)), {})
                 continue
             view = at.view(step.member)
             step.op.plan(spec_of(view))  # raises where the operation does not fit the tensor
-            if step.values is None:
+            if step.values is None and running is not None and _measures_data_set(step):
+                before = running.get(number, init(step.measures))
+                running[number] = update(before, _measured_of(step, view, sample, unprocessed))
+                step = _with_values(step, running[number], known)
+            elif step.values is None:
                 step, view = _bound(step, view, at.steps[number + 1 :], known, unprocessed)
-            at = _Walked(_replaced(at.steps, number, step), at.sample, _pushed(at, step, view))
+            view = pushed(view, step.op, step.values or (), quietly=quietly)
+            steps = _replaced(at.steps, number, step)
+            at = _Walked(steps, at.sample, {**at.views, step.member: view})
     return at
+
+
+def _last_open(steps: Chain) -> int:
+    """How many steps have to be walked through to bind all."""
+    return max((i + 1 for i, step in enumerate(steps) if not is_bound(step)), default=0)
+
+
+def _measures_data_set(step: Transform) -> bool:
+    return any(m.scope == "dataset" for m in step.measures)
+
+
+def _measured_of(step: Transform, view: View, sample: Sample, unprocessed: Sample) -> Sample:
+    """What a step measures: its tensor as it reaches it, and references."""
+    members = {m.member: get_member(unprocessed, m.member) for m in step.op.references}
+    if step.op.measures(step.member):
+        members[step.member] = lazy_tensor(view)
+    return attrs.evolve(sample, members=members)
 
 
 def _replaced(steps: Chain, number: int, step: Step) -> Chain:
     return (*steps[:number], step, *steps[number + 1 :])
 
 
-def _pushed(at: _Walked, step: Transform, view: View) -> dict[MemberId, View]:
-    return {**at.views, step.member: pushed(view, step.op, step.values or ())}
-
-
-def _seen(sample: Sample, views: Mapping[MemberId, View]) -> Sample:
-    """The sample as it is seen; a plain function wants arrays."""
-    for member, view in views.items():
-        sample = with_member(sample, member, computed(view).base)
+def _seen(at: _Walked, *, quietly: bool) -> Sample:
+    """The sample as it is seen, with its tensors computed."""
+    sample = at.sample
+    for member, view in at.views.items():
+        sample = with_member(sample, member, computed(view, quietly=quietly).base)
     return sample
 
 
@@ -207,11 +241,15 @@ def gathered(
     scopes = ("sample", "dataset") if isinstance(first, SampleBlock) else ("dataset",)
     given = {} if stat is None else stat
     steps, running = _given(chain, given), dict[int, Statistics]()
-    while (found := _first_open(steps, scopes)) is not None:
+    absent: set[int] = set()
+    while (found := _first_open(steps, scopes, absent)) is not None:
         number, step = found
-        if running and once:
+        if (running or absent) and once:
             raise _read_again(step)
         known = first_look = _looked(steps[:number], step, init(step.measures), data, unprocessed)
+        if not known.parts:  # of an optional tensor that no sample has
+            absent.add(number)
+            continue
         if not once and (again := look_again(known)) is not None:
             known = _looked(steps[:number], step, again, data, unprocessed)
         running[number] = first_look
@@ -238,18 +276,41 @@ def carried(
     """
     source = sample if unprocessed is None else unprocessed
     steps, known = _given(chain, sample.stat), dict(running)
-    while (found := _first_open(steps, ("dataset",))) is not None:
-        number, step = found
-        before = known.get(number, init(step.measures))
-        known[number] = _looked(steps[:number], step, before, [sample], [source])
-        steps = _replaced(steps, number, _with_values(step, known[number], sample.stat))
-    return fit(steps, sample, unprocessed=source), immutabledict(known)
+    steps = bind_known(steps, unprocessed=source, stat=sample.stat, scopes=("sample",))
+    at = _walked(steps, sample, source, sample.stat, upto=_last_open(steps), running=known)
+    return at.steps, immutabledict(known)
 
 
-def _first_open(steps: Chain, scopes: Collection[str]) -> tuple[int, Transform] | None:
-    """The first step whose statistics, of these scopes, are not bound."""
+def processed(
+    chain: Iterable[Step],
+    sample: Sample,
+    running: Running | None = None,
+    *,
+    unprocessed: Sample | None = None,
+) -> tuple[Sample, Running]:
+    """Bind a chain and run it in one walk: each step runs once, also in front of measured ones.
+
+    Args:
+        running: as of `carried`; None if data set statistics are those of this sample.
+        unprocessed: as of `fit`.
+
+    Returns:
+        What `apply` gives behind `fit` (or `carried`), and what is known of the samples so far.
+    """
+    source = sample if unprocessed is None else unprocessed
+    scopes = ("sample", "dataset") if running is None else ("sample",)
+    steps = bind_known(chain, unprocessed=source, stat=sample.stat, scopes=scopes)
+    known = None if running is None else dict(running)
+    at = _walked(steps, sample, source, sample.stat, upto=len(steps), running=known, quietly=False)
+    return _seen(at, quietly=False), immutabledict(known or {})
+
+
+def _first_open(
+    steps: Chain, scopes: Collection[str], absent: Collection[int]
+) -> tuple[int, Transform] | None:
+    """The first step whose statistics, of these scopes, are not bound and can be."""
     for number, step in enumerate(steps):
-        if isinstance(step, Transform) and step.values is None:  # noqa: SIM102
+        if isinstance(step, Transform) and step.values is None and number not in absent:  # noqa: SIM102
             if any(m.scope in scopes for m in step.measures):
                 return number, step
     return None
@@ -266,8 +327,14 @@ def _looked(
     pairs = ((d, d) for d in data) if unprocessed is None else zip(data, unprocessed, strict=True)
     with place(len(before), step):
         for item, source in pairs:
-            known = update(known, _reaching(before, step, item, source))
+            if _has(item, step.member):
+                known = update(known, _reaching(before, step, item, source))
     return known
+
+
+def _has(item: Item, member: MemberId) -> bool:
+    """Whether a sample has a tensor, which may be optional."""
+    return member in (item if isinstance(item, Sample) else item.sample).members
 
 
 def _reaching(steps: Chain, step: Transform, item: Item, source: Item) -> Item:
@@ -275,11 +342,13 @@ def _reaching(steps: Chain, step: Transform, item: Item, source: Item) -> Item:
     sample, unprocessed = (d if isinstance(d, Sample) else d.sample for d in (item, source))
     before = steps if isinstance(item, Sample) else cut_chain(steps, item.meta.regions)
     before = bind_known(before, unprocessed=unprocessed, stat=sample.stat)
-    members = {m.member: get_member(unprocessed, m.member) for m in step.op.references}
+    before = tuple(s for s in before if not isinstance(s, Transform) or _has(item, s.member))
     if step.op.measures(step.member):
-        at = _walked(before, sample, unprocessed, sample.stat, len(before))
-        members[step.member] = lazy_tensor(at.view(step.member))
-    reaching = attrs.evolve(sample, members=members)
+        at = _walked(before, sample, unprocessed, sample.stat, upto=len(before))
+        view = at.view(step.member)
+    else:
+        view = View(Tensor(np.zeros(()), ()))  # only references are measured
+    reaching = _measured_of(step, view, sample, unprocessed)
     return reaching if isinstance(item, Sample) else attrs.evolve(item, sample=reaching)
 
 

@@ -127,14 +127,16 @@ def _ends_in_widening(kernels: Sequence[Kernel], dtype: str) -> bool:
     return result_dtype(kernels[:-1], dtype) in SMALL
 
 
-def run(kernels: Iterable[Kernel], data: Array, *, to_measure: bool = False) -> Array:
+def run(
+    kernels: Iterable[Kernel], data: Array, *, to_measure: bool = False, quietly: bool = False
+) -> Array:
     """The result of kernels, one after the other, on an array.
 
     Args:
         data: an array of any library, or a lazy source, which is read part by part.
         to_measure: whether only statistics are taken of the result. An affine map at its end,
-            which later steps may join, is then not rounded to float32, and nothing is said of
-            values that casts changed.
+            which later steps may join, is then not rounded to float32.
+        quietly: whether nothing is said of values that casts changed.
 
     Warns:
         CastWarning: once for each type, if a cast changed values.
@@ -148,7 +150,7 @@ def run(kernels: Iterable[Kernel], data: Array, *, to_measure: bool = False) -> 
         result = _by_pieces(steps, data, lost)
     else:
         result = _one_by_one(steps, data, lost)
-    for name in sorted(lost) if not to_measure else ():
+    for name in sorted(lost) if not quietly else ():
         warn_of_loss(name)
     return result
 
@@ -233,7 +235,8 @@ def _part(parameter_: Any, key: Key) -> Any:
 class Mapped:
     """An array behind kernels, to be measured; it computes only what is asked of it.
 
-    An affine map at its end is computed in float64, see `run`.
+    An affine map at its end is computed in float64, see `run`. Along the dimensions `whole` it
+    must be read whole.
 
     Examples:
         >>> doubled = Mapped(np.arange(6.0), [Affine(0, 2, 0)])
@@ -249,12 +252,15 @@ class Mapped:
         dtype = result_dtype(steps, dtype_name(data.dtype))
         self.dtype = np.dtype("float64" if steps and isinstance(steps[-1], Affine) else dtype)
         self.chunks = getattr(data, "chunks", None)
+        self.whole = tuple({i for k in steps if isinstance(k, Function) for i in k.whole})
 
     def __getitem__(self, key: Any) -> Array:
         key = key if isinstance(key, tuple) else (key,)
         kernels = [cut_kernel(kernel, key) for kernel in self._kernels]
-        return run(kernels, self._data[key], to_measure=True)
+        return run(kernels, self._data[key], to_measure=True, quietly=True)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         del copy  # what is computed is new
-        return np.asarray(to_numpy(run(self._kernels, self._data, to_measure=True)), dtype)
+        return np.asarray(
+            to_numpy(run(self._kernels, self._data, to_measure=True, quietly=True)), dtype
+        )

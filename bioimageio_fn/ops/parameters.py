@@ -40,7 +40,7 @@ def number(value: Any) -> float:
     """A parameter that is one number; not a string that reads like one, and not NaN."""
     try:
         result = math.nan if isinstance(value, str | bytes) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         result = math.nan
     if math.isnan(result):
         raise OperationError("not a number", expected="a number", got=repr(value))

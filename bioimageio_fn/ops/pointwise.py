@@ -42,7 +42,7 @@ def scale_linear(gain: Any, offset: Any) -> Kernel:
 
 def zero_mean_unit_variance(mean: Any, std: Any, eps: float) -> Kernel:
     """See `functions.zero_mean_unit_variance`."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return Affine(mean, 1 / (np.asarray(std, np.float64) + eps), 0.0)
 
 

@@ -14,7 +14,7 @@ agree: a constant image is normalised to 0 behind any affine steps.
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -23,7 +23,6 @@ import numpy as np
 from immutabledict import immutabledict
 
 from ..axes import AxisId
-from ..errors import CastWarning
 from ..sample import Sample
 from ..spec import TensorSpec
 from ..stats.compute import compute_sample_measures
@@ -31,7 +30,7 @@ from ..stats.fold import distributions, init, update
 from ..stats.histogram import Distribution, distribution_from, quantile
 from ..stats.measure import Measure
 from ..stats.moments import moments_of_distribution, variance
-from ..stats.quantiles import are_better_sorted
+from ..stats.quantiles import MANY_CELLS
 from ..tensor import Tensor
 from .affine import Affine
 from .kernels import SMALL, Cast, Function, Kernel, Mapped, cut_kernel, joined, result_dtype, run
@@ -76,19 +75,20 @@ def lazy_tensor(view: View) -> Tensor:
     return Tensor(Mapped(view.base.data, kernels), view.base.axes) if kernels else view.base
 
 
-def computed(view: View) -> View:
-    """The same view with all its steps run."""
-    with warnings.catch_warnings():
-        # `apply` runs these steps again, and says it then
-        warnings.simplefilter("ignore", CastWarning)
-        data = run((*view.kernels, *view.tail), view.base.data)
+def computed(view: View, *, quietly: bool) -> View:
+    """The same view with all its steps run.
+
+    Args:
+        quietly: whether nothing is said of values that casts changed; steps may be run again.
+    """
+    data = run((*view.kernels, *view.tail), view.base.data, quietly=quietly)
     return View(Tensor(data, view.base.axes))
 
 
-def pushed(view: View, op: Operation, values: Iterable[Tensor]) -> View:
-    """The view behind one more step."""
+def pushed(view: View, op: Operation, values: Iterable[Tensor], *, quietly: bool) -> View:
+    """The view behind one more step; `quietly` as of `computed`."""
     if not isinstance(op, Pointwise):
-        return View(op.apply(computed(view).base, *values))
+        return View(op.apply(computed(view, quietly=quietly).base, *values))
     kernel = op.kernel(spec_of(view), *values)
     before = result_dtype(view.kernels, view.base.dtype)
     tail = joined((*view.tail, kernel), before)
@@ -150,6 +150,10 @@ def _is_seen_through(view: View, measure: Measure) -> bool:
     return not turned and not _varies(tail, view.base, measure.axes)
 
 
+def _needs_whole(kernel: Kernel) -> bool:
+    return isinstance(kernel, Function) and bool(kernel.whole)
+
+
 def _parameters(kernel: Kernel) -> list[Any]:
     if isinstance(kernel, Affine):
         return [kernel.center, kernel.factor, kernel.shift]
@@ -189,10 +193,6 @@ def _behind_tail(view: View, measure: Measure) -> Tensor:
 def _learned(view: View, wanted: Sequence[Measure], beyond: Sequence[Measure]) -> View:
     """The view with measures known of the tensor before its tail."""
     wanted = [m for m in dict.fromkeys(wanted) if m not in view.known]
-    needs_whole = [i for i, k in enumerate(view.kernels) if isinstance(k, Function) and k.whole]
-    if needs_whole:
-        head, behind = view.kernels[: needs_whole[-1] + 1], view.kernels[needs_whole[-1] + 1 :]
-        view = attrs.evolve(computed(View(view.base, head)), kernels=behind, tail=view.tail)
     countable = [m for m in wanted if _is_countable(view, m)]
     beyond = [m for m in beyond if _is_countable(view, m)]
     if not view.kernels and not beyond and all(m.name != "quantile" for m in countable):
@@ -214,8 +214,8 @@ def _is_countable(view: View, measure: Measure) -> bool:
         base.dtype in _FEW_VALUES
         and bool(base.shape)
         and 0 not in base.shape
-        and not any(_varies(k, base, measure.axes) for k in view.kernels)
-        and not are_better_sorted(base, kept)
+        and not any(_needs_whole(k) or _varies(k, base, measure.axes) for k in view.kernels)
+        and math.prod(base.sizes[a] for a in kept) <= MANY_CELLS
         and set(measure.axes or ()) <= set(base.axes)
     )
 
@@ -252,7 +252,7 @@ def _mapped(view: View, counts: Distribution, key: tuple[slice, ...]) -> Distrib
         return counts
     shape = (1,) * (len(view.base.axes) - 1) + (-1,)
     values = counts.values.astype(view.base.dtype).reshape(shape)
-    mapped = run([cut_kernel(k, key) for k in view.kernels], values, to_measure=True)
+    mapped = run([cut_kernel(k, key) for k in view.kernels], values, to_measure=True, quietly=True)
     return distribution_from(mapped.astype(np.float64).ravel(), counts.counts)
 
 

@@ -51,7 +51,8 @@ def load_stat(path: str | os.PathLike[str]) -> dict[Measure, Tensor]:
         MissingFileError: if there is no such file.
         FileReadError: if it is not one of statistics.
     """
-    return parse_stat(existing_path(path).read_text(encoding="utf-8"))
+    # what is no text has bytes that no JSON text has
+    return parse_stat(existing_path(path).read_text(encoding="utf-8", errors="replace"))
 
 
 def dump_stat(stat: Mapping[Measure, Any]) -> str:

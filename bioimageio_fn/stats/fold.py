@@ -313,7 +313,7 @@ def gather(tensor: Tensor, looks: Sequence[_Look], member: MemberId) -> list[Par
     for look in looks:
         check_reduced(tensor, look.axes, member)
     collectors = [_Collector(tensor, look) for look in looks]
-    for key, block in reads(tensor.data):
+    for key, block in reads(tensor.data, getattr(tensor.data, "whole", ())):
         for piece in pieces(block):
             values = block[piece]
             place = within(key, piece)

@@ -85,7 +85,8 @@ def _middle(bins: IntArray) -> FloatArray:
     """A value in the middle of each bin; 0 for the two bins at 0, which hold it and little else."""
     ordered = (bins << _DROPPED_BITS) + (1 << (_DROPPED_BITS - 1))
     # the last bins hold infinity alone; their middle is no number
-    middle = _turned(ordered.astype(np.int32)).view(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        middle = _turned(ordered.astype(np.int32)).view(np.float32).astype(np.float64)
     middle = np.where(np.isnan(middle), np.where(bins < 0, -np.inf, np.inf), middle)
     return np.where((bins == 0) | (bins == -1), 0, middle)
 
@@ -292,11 +293,16 @@ def distribution_of(
     if histogram.kind == "integers":
         return Distribution(histogram.keys.astype(np.float64), histogram.counts)
     middle = np.clip(_middle(histogram.keys), histogram.low, histogram.high)
-    middle[-1:], middle[:1] = histogram.high, histogram.low
+    counts = histogram.counts.copy()
+    parts = [(d.values, d.counts) for d in inside.values()]
     plain = ~np.isin(histogram.keys, list(inside))
-    parts = [(middle[plain], histogram.counts[plain])]
-    parts += [(d.values, d.counts) for d in inside.values()]
-    return Distribution(*summed([*parts, (middle[:0], histogram.counts[:0])]))
+    # of the first and of the last value it is known where in their bins they are
+    for edge, value in ((0, histogram.low), (-1, histogram.high)):
+        if plain[edge:][:1].any() and counts[edge] > 0:
+            counts[edge] -= 1
+            parts.append((np.array([value]), np.ones(1, np.int64)))
+    plain &= counts > 0
+    return Distribution(*summed([*parts, (middle[plain], counts[plain]), (middle[:0], counts[:0])]))
 
 
 def ranks(count: int, q: float, method: QuantileMethod) -> tuple[int, int, float]:

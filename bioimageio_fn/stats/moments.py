@@ -93,7 +93,8 @@ def _sum_of_squares(rows: FloatArray) -> FloatArray:
     whole = size - size % _RUN
     runs = rows[:, :whole].reshape(count, whole // _RUN, _RUN)
     rest = rows[:, whole:]
-    squares: FloatArray = np.vecdot(runs, runs).sum(axis=1) + np.vecdot(rest, rest)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares: FloatArray = np.vecdot(runs, runs).sum(axis=1) + np.vecdot(rest, rest)
     return squares
 
 

@@ -17,7 +17,7 @@ from ..tensor import Tensor
 from .histogram import ranks
 from .measure import Measure
 from .moments import FloatArray
-from .walk import PIECE_ELEMENTS, READ_ELEMENTS, in_memory
+from .walk import PIECE_ELEMENTS, READ_ELEMENTS, in_memory, pieces
 
 __all__ = ["are_better_sorted", "quantiles_by_sorting"]
 
@@ -42,13 +42,11 @@ def quantiles_by_sorting(
     cells = array.shape[: len(kept)]
     results = [np.empty(cells) for _ in wanted]
     size = math.prod(array.shape[len(kept) :])
-    at_once = max(1, PIECE_ELEMENTS // size)
-    for corner in np.ndindex(cells[:-1]):
-        for first in range(0, cells[-1], at_once):
-            where = (*corner, slice(first, first + at_once))
-            rows = np.sort(array[where].reshape(-1, size), axis=1)
-            for result, m in zip(results, wanted, strict=True):
-                result[where] = _of_sorted(rows, m)
+    for key in pieces(np.broadcast_to(np.empty(()), cells), max(1, PIECE_ELEMENTS // size)):
+        part = array[key]
+        rows = np.sort(part.reshape(-1, size), axis=1)
+        for result, m in zip(results, wanted, strict=True):
+            result[key] = _of_sorted(rows, m).reshape(part.shape[: len(kept)])
     return results
 
 

@@ -230,11 +230,16 @@ def test_an_empty_data_set_has_no_statistics():
             fit(chain_of(OF_DATA_SET), nothing)
 
 
-def test_a_data_set_of_samples_without_an_optional_tensor_is_refused_with_its_place():
-    chain = (Transform(Sigmoid(), "raw"), Transform(OF_DATA_SET, "aux"))
-    with pytest.raises(KeyError, match="'aux'") as caught:
-        fit(chain, samples_of(*ARRAYS))
-    assert caught.value.__notes__ == [f"in step 1 of the chain: {chain[1]!r}"]
+def test_a_tensor_that_some_samples_lack_is_measured_where_it_is():
+    chain = (Transform(ScaleLinear(2.0), "aux"), Transform(OF_DATA_SET, "aux"))
+    chain = (*chain, Transform(OF_DATA_SET, "raw"))
+    without = samples_of(*ARRAYS)
+    (aux,) = samples_of(ARRAYS[1])
+    both = Sample({"raw": aux["raw"], "aux": aux["raw"]})
+    bound = fit(chain, [*without, both])
+    np.testing.assert_allclose(float(bound[1].values[0].data), 2 * ARRAYS[1].mean(), rtol=1e-5)
+    bound = fit(chain, without)
+    assert [is_bound(step) for step in bound] == [True, False, True]
 
 
 def test_measures_that_are_given_are_those_of_the_member_that_asks():
