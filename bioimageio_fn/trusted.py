@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -54,6 +55,9 @@ def ready(op: Custom, member: MemberId, order: Iterable[MemberId], *, trust_code
     return Ready(op, member, tuple(order), code)
 
 
+_LOCK = Lock()
+
+
 @attrs.frozen
 class _Code:
     """A callable in a file, opened when it is needed."""
@@ -65,7 +69,8 @@ class _Code:
     def __call__(self) -> Callable[..., Any]:
         content = self.path.read_bytes()
         check_sha256(FileRef(self.path, self.sha256), hashlib.sha256(content).hexdigest())
-        found = getattr(_module(self.path, content), self.name, None)
+        with _LOCK:  # a file is run once, also where many threads ask for it
+            found = getattr(_module(self.path, content), self.name, None)
         if not callable(found):
             raise DescriptionError(
                 f"{self.path.name} does not define what the custom step names",
@@ -84,5 +89,13 @@ def _module(path: Path, content: bytes) -> ModuleType:
     module.__file__ = str(path)
     # classes look themselves up in their module, to be pickled or made dataclasses
     sys.modules[module.__name__] = module
-    exec(compile(content, str(path), "exec"), module.__dict__)  # noqa: S102
+    try:
+        exec(compile(content, str(path), "exec"), module.__dict__)  # noqa: S102
+    except Exception as error:
+        del sys.modules[module.__name__]
+        raise DescriptionError(
+            f"the code of the model could not be run: {path.name}",
+            got=f"{type(error).__name__}: {error}",
+            remedy="install what it imports, or ask the authors of the model",
+        ) from error
     return module

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..axes import AxisId
+from ..axes import AxisId, MemberId
 from ..errors import OperationError
 from ..ops.custom import Custom, plain
 from ..ops.instance_records import CellposeFlowDynamics, StardistPostprocessing
@@ -56,6 +56,9 @@ def describe_0_5(step: Step) -> dict[str, Any]:
     if (write := _KWARGS_0_5.get(type(step))) is None:
         raise _no_words(step, "0.5")
     kwargs = write(step)
+    for m in (*step.measures(MemberId("self")), *step.references):
+        if (m.scope == "dataset") != (m.axes is None or "batch" in m.axes):
+            raise _no_words(step, "0.5", f"scope {m.scope} over {m.axes}")
     return {"id": step.name, "kwargs": kwargs} if kwargs else {"id": step.name}
 
 
@@ -178,7 +181,11 @@ def _letters(axes: Sequence[AxisId], step: Any) -> str:
 
 
 def _over(step: Any, of: Sequence[AxisId]) -> Kwargs:
-    mode = "per_dataset" if step.scope == "dataset" else "per_sample"
+    of_data_set = step.scope == "dataset"
+    over = of if step.axes is None else step.axes
+    if "batch" in of and ("batch" in over) != of_data_set:
+        raise _no_words(step, "0.4", f"scope {step.scope} over {', '.join(over)}")
+    mode = "per_dataset" if of_data_set else "per_sample"
     return {"mode": mode, "axes": _letters(of if step.axes is None else step.axes, step)}
 
 

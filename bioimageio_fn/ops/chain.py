@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 import attrs
+import toolz
 from immutabledict import immutabledict
 from toolz import concat
 
@@ -69,10 +70,12 @@ def apply(chain: Iterable[Step], sample: Sample) -> Sample:
         >>> apply([Transform(ScaleLinear(2.0), "raw")] * 2, sample)["raw"].data.tolist()
         [4.0, 8.0]
     """
-    for member, group in groupby(enumerate(chain), _joinable):
+    for joinable, group in groupby(enumerate(chain), _is_joinable):
         steps = list(group)
-        if isinstance(member, str):
-            sample = _run_together(member, steps, sample)
+        if joinable:
+            # steps on different tensors may change places
+            for member, mine in toolz.groupby(_member, steps).items():
+                sample = _run_together(member, mine, sample)
             continue
         for number, step in steps:
             with place(number, step):
@@ -80,12 +83,17 @@ def apply(chain: Iterable[Step], sample: Sample) -> Sample:
     return sample
 
 
-def _joinable(numbered: tuple[int, Step]) -> MemberId | None:
-    """The tensor of a bound pointwise step, whose neighbours on that tensor may join it."""
+def _is_joinable(numbered: tuple[int, Step]) -> bool:
+    """Whether a step is a bound pointwise one, whose neighbours may join it."""
     _, step = numbered
-    if isinstance(step, Transform) and isinstance(step.op, Pointwise) and step.values is not None:
-        return step.member
-    return None
+    return (
+        isinstance(step, Transform) and isinstance(step.op, Pointwise) and step.values is not None
+    )
+
+
+def _member(numbered: tuple[int, Any]) -> MemberId:
+    member: MemberId = numbered[1].member
+    return member
 
 
 def _run_together(member: MemberId, steps: Iterable[tuple[int, Any]], sample: Sample) -> Sample:

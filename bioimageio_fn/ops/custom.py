@@ -84,12 +84,27 @@ class Ready:
         """
         tensors = [get_member(sample, name) for name in self.order]
         run = self.load()(**plain(self.op.kwargs))
+        if not callable(run):
+            raise OperationError(
+                "the custom step gave nothing that can be called",
+                tensor=self.member,
+                step=self.op.callable,
+                expected="a class with __call__, or a function that returns a function",
+                got=type(run).__name__,
+            )
         axes = get_member(sample, self.member).axes
         batch = axes.index(_BATCH) if _BATCH in axes else None
         count = 1 if batch is None else get_member(sample, self.member).shape[batch]
         parts = [self._checked(run(*_image(tensors, i)), axes) for i in range(count)]
         if not parts:
             return sample
+        if len({part.shape for part in parts}) > 1:
+            raise OperationError(
+                "the custom step gave images of different sizes",
+                tensor=self.member,
+                step=self.op.callable,
+                got=", ".join(str(part.shape) for part in parts),
+            )
         array = parts[0] if batch is None else np.concatenate(parts, axis=batch)
         return with_member(sample, self.member, Tensor(array, axes))
 

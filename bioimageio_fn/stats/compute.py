@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 
+import numpy as np
+
 from ..errors import OperationError
 from ..sample import Sample, get_member
 from ..tensor import Tensor
-from .fold import check_reduced, finalize, init, look_again, update
+from .fold import check_reduced, finalize, init, look_again, update, warn_of_nan
 from .measure import Measure
 from .quantiles import are_better_sorted, quantiles_by_sorting
 
@@ -136,6 +138,13 @@ def _kept(measure: Measure, tensor: Tensor) -> list[str]:
     return [a for a in tensor.axes if measure.axes is not None and a not in measure.axes]
 
 
+def _warn_of_nan(measure: Measure, tensor: Tensor) -> None:
+    """A quantile is NaN of nothing but NaN, and between two infinite values."""
+    reduced = tuple(i for i, a in enumerate(tensor.axes) if a not in _kept(measure, tensor))
+    if np.isnan(np.asarray(tensor)).all(axis=reduced).any():
+        warn_of_nan(measure)
+
+
 def _by_sorting(measures: Sequence[Measure], sample: Sample) -> dict[Measure, Tensor]:
     """Those over the same axes together, so that values are sorted once."""
     found: dict[Measure, Tensor] = {}
@@ -145,4 +154,6 @@ def _by_sorting(measures: Sequence[Measure], sample: Sample) -> dict[Measure, Te
         kept = _kept(group[0], tensor)
         arrays = quantiles_by_sorting(tensor, kept, group)
         found |= {m: Tensor(array, kept) for m, array in zip(group, arrays, strict=True)}
+        if tensor.dtype.startswith("float") and any(np.isnan(array).any() for array in arrays):
+            _warn_of_nan(group[0], tensor)
     return found

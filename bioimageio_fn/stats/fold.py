@@ -40,15 +40,15 @@ from .moments import (
 from .walk import Key, pieces, reads, rows, within
 
 __all__ = [
-    "Part",
     "Statistics",
     "check_reduced",
+    "distributions",
     "finalize",
-    "gather",
     "init",
     "look_again",
     "merge",
     "update",
+    "warn_of_nan",
 ]
 
 Axes: TypeAlias = tuple[AxisId, ...] | None
@@ -210,12 +210,17 @@ def _value(statistics: Statistics, measure: Measure) -> Tensor:
     inside = None if again is None else again.inside
     values, count = _values(part, inside, measure)
     if (count == 0).any():
-        warnings.warn(
-            f"tensor '{measure.member}' holds nothing but NaN where its {measure.name} is taken",
-            DataWarning,
-            stacklevel=3,
-        )
+        warn_of_nan(measure)
     return Tensor(values, part.kept)
+
+
+def warn_of_nan(measure: Measure) -> None:
+    """Say that there was nothing to measure somewhere."""
+    warnings.warn(
+        f"tensor '{measure.member}' holds nothing but NaN where its {measure.name} is taken",
+        DataWarning,
+        stacklevel=5,
+    )
 
 
 def _values(part: Part, inside: Cells | None, measure: Measure) -> tuple[FloatArray, FloatArray]:
