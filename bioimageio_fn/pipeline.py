@@ -15,6 +15,7 @@ from typing import Any, Self
 import attrs
 from immutabledict import immutabledict
 
+from .arrays import warn_of_loss
 from .axes import MemberId
 from .backends.choose import Backend, load_backend
 from .blocks.merge import merge
@@ -304,6 +305,7 @@ def _check_references(step: Transform, contract: ModelContract, inputs: SampleSp
 
 def _check_statistics(statistics: Mapping[Hashable, Any], chain: Chain) -> None:
     wanted = {m for step in chain if isinstance(step, Transform) for m in step.measures}
+    Sample({}, stat=statistics)  # raises where a value is none
     for measure in statistics:
         if measure not in wanted:
             raise OperationError(
@@ -418,13 +420,17 @@ def _run(
     after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat, scopes=scopes)
     head = block_safe_from(before, plan.touched)
     tail = _blockwise_steps(after, plan)
-    prepared = _paddable(apply(before[:head], sample), pipeline.contract, plan)
-    raw = _forward_blocks(pipeline, before[head:], prepared, plan, on_progress)
-    done = (_on_block(after[:tail], block, plan) for block in raw)
+    lost: set[str] = set()
+    prepared = _paddable(apply(before[:head], sample, lost=lost), pipeline.contract, plan)
+    blocks = (_on_block(before[head:], block, plan, lost) for block in split(prepared, plan))
+    raw = _forward_blocks(pipeline, blocks, on_progress)
+    done = (_on_block(after[:tail], block, plan, lost) for block in raw)
     merged = attrs.evolve(merge(done, plan), stat=known.stat)
     numbers = range(tail, len(after))
     running = None if carried is None else _mine(carried.after, numbers)
-    ended, seen_after = processed(after[tail:], merged, running, unprocessed=known)
+    ended, seen_after = processed(after[tail:], merged, running, unprocessed=known, lost=lost)
+    for dtype in sorted(lost):
+        warn_of_loss(dtype)
     members = {
         name: _cropped(tensor, name, pipeline.contract, plan)
         for name, tensor in ended.members.items()
@@ -491,25 +497,20 @@ def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sampl
     return attrs.evolve(sample, members=members)
 
 
-def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan) -> SampleBlock:
+def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan, lost: set[str]) -> SampleBlock:
     modes = {name: padding.mode for name, padding in plan.padding.items()}
     cut = cut_chain(chain, block.meta.regions, modes)
-    return attrs.evolve(block, sample=apply(cut, block.sample))
+    return attrs.evolve(block, sample=apply(cut, block.sample, lost=lost))
 
 
 def _forward_blocks(
-    pipeline: Pipeline,
-    chain: Chain,
-    sample: Sample,
-    plan: BlockPlan,
-    on_progress: OnProgress | None,
+    pipeline: Pipeline, blocks: Iterable[SampleBlock], on_progress: OnProgress | None
 ) -> Iterator[SampleBlock]:
-    """Preprocess each block and run the network on it."""
-    for block in split(sample, plan):
+    """Run the network on each block."""
+    for block in blocks:
         if on_progress is not None and block.meta.index == 0:
             on_progress(0, block.meta.count)
-        ready = _on_block(chain, block, plan)
-        outputs = _forward(pipeline, ready.sample)
+        outputs = _forward(pipeline, block.sample)
         yield attrs.evolve(block, sample=outputs)
         if on_progress is not None:
             on_progress(block.meta.index + 1, block.meta.count)

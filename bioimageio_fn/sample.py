@@ -43,12 +43,20 @@ def _members(members: Mapping[Any, Tensor]) -> immutabledict[MemberId, Tensor]:
 
 
 def _values(stat: Mapping[Any, Any]) -> immutabledict[Hashable, Tensor]:
-    return immutabledict(
-        {
-            m: v if isinstance(v, Tensor) else Tensor(np.asarray(v, "float64"), ())
-            for m, v in stat.items()
-        }
-    )
+    return immutabledict({m: _value(m, v) for m, v in stat.items()})
+
+
+def _value(measure: Hashable, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return Tensor(np.asarray(value, "float64"), ())
+    except (TypeError, ValueError) as error:
+        raise ArrayError(
+            "not the value of a measure",
+            expected="a number, or a Tensor with the axes that the measure keeps",
+            got=f"{value!r} for {measure}",
+        ) from error
 
 
 @attrs.frozen(repr=False)

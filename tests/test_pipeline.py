@@ -23,6 +23,7 @@ from bioimageio_fn.contract.records import (
 from bioimageio_fn.errors import (
     BackendError,
     BioimageioFnWarning,
+    CastWarning,
     DeviceError,
     MissingMemberError,
     OperationError,
@@ -379,3 +380,35 @@ def test_values_along_an_axis_that_is_cut_belong_to_its_whole():
     result = np.asarray(fn.run(p, sample, plan))
 
     assert result[0, 0, 0].tolist() == list(range(1, 17))
+
+
+def test_a_loss_in_a_cast_is_said_once_for_all_blocks():
+    from descriptions import build, image05, step
+
+    given = [step("ensure_dtype", dtype="uint8")]
+    model = build(image05(pre=given, post=given, out_dtype="uint8"))
+    pipeline = fn.create_prediction_pipeline(model, backend=lambda x: (x + 300.0,))
+    sample = fn.as_sample(np.full((40, 40), 300, "float32"), pipeline.contract)
+    plan = fn.default_plan(pipeline, sample, block_shape={"y": 8, "x": 8})
+    assert plan.count == 25
+    with pytest.warns(CastWarning) as caught:
+        fn.run(pipeline, sample, plan)
+    assert len(caught) == 1
+
+
+def test_carried_statistics_are_compared_by_what_they_tell():
+    from descriptions import build, image05, step
+
+    model = build(image05(pre=[step("zero_mean_unit_variance"), step("scale_range")]))
+    images = [np.full((8, 8), v, "float32") for v in (1, 5, 9)]
+
+    def made(data):
+        return fn.create_prediction_pipeline(
+            model,
+            backend=abs,
+            dataset_for_initial_statistics=data,
+            keep_updating_initial_dataset_statistics=True,
+        )
+
+    assert made(images) == pickle.loads(pickle.dumps(made(images)))
+    assert made(images) != made(images[:2])

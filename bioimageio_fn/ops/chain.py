@@ -54,11 +54,15 @@ def compose(*steps: Step | Iterable[Step]) -> Chain:
     return tuple(concat((step,) if callable(step) else step for step in steps))
 
 
-def apply(chain: Iterable[Step], sample: Sample) -> Sample:
+def apply(chain: Iterable[Step], sample: Sample, *, lost: set[str] | None = None) -> Sample:
     """Run the steps of a chain on a sample, one after the other.
 
     Neighbouring pointwise steps on one tensor are joined: what lies between them is not stored, and
     affine maps become one.
+
+    Args:
+        lost: takes the names of types to which casts changed values, for a caller who says it once
+            for many samples; if it is not given, a `CastWarning` says it.
 
     Raises:
         NotFittedError: if a step needs statistics that are not bound.
@@ -75,7 +79,7 @@ def apply(chain: Iterable[Step], sample: Sample) -> Sample:
         if joinable:
             # steps on different tensors may change places
             for member, mine in toolz.groupby(_member, steps).items():
-                sample = _run_together(member, mine, sample)
+                sample = _run_together(member, mine, sample, lost)
             continue
         for number, step in steps:
             with place(number, step):
@@ -96,7 +100,9 @@ def _member(numbered: tuple[int, Any]) -> MemberId:
     return member
 
 
-def _run_together(member: MemberId, steps: Iterable[tuple[int, Any]], sample: Sample) -> Sample:
+def _run_together(
+    member: MemberId, steps: Iterable[tuple[int, Any]], sample: Sample, lost: set[str] | None
+) -> Sample:
     """Bound pointwise steps of one tensor as one pass over it."""
     kernels: list[Kernel] = []
     for number, step in steps:
@@ -106,7 +112,7 @@ def _run_together(member: MemberId, steps: Iterable[tuple[int, Any]], sample: Sa
             spec = TensorSpec(tensor.axes, tensor.shape, dtype)
             step.op.plan(spec)  # raises where the operation does not fit the tensor
             kernels.append(step.op.kernel(spec, *step.values))
-    result = run(kernels, tensor.data)
+    result = run(kernels, tensor.data, lost=lost)
     return with_member(sample, member, Tensor(result, tensor.axes))
 
 

@@ -68,7 +68,7 @@ def fit(
     if isinstance(data, Sample):
         source = unprocessed if isinstance(unprocessed, Sample) else data
         steps = bind_known(chain, unprocessed=source, stat=data.stat)
-        return _walked(steps, data, source, data.stat, upto=_last_open(steps)).steps
+        return _walked(steps, data, source, data.stat, upto=_last_open(steps), lost=set()).steps
     if isinstance(unprocessed, Sample):
         raise OperationError("many samples have many unprocessed samples", got=unprocessed)
     return gathered(chain, data, unprocessed=unprocessed)[0]
@@ -94,7 +94,7 @@ def _walked(
     *,
     upto: int,
     running: dict[int, Statistics] | None = None,
-    quietly: bool = True,
+    lost: set[str] | None,
 ) -> _Walked:
     """Bind steps on the way.
 
@@ -102,14 +102,14 @@ def _walked(
         upto: how many steps are walked through.
         running: what is known of the samples before; this one joins them. None if data set
             statistics are those of this sample.
-        quietly: whether nothing is said of losses in casts, as the steps will be run again.
+        lost: as of `kernels.run`; a new set where the steps will be run again.
     """
     at = _Walked(steps, sample, {})
     for number in range(upto):
         step = at.steps[number]
         with place(number, step):
             if not isinstance(step, Transform):
-                at = _Walked(at.steps, step(_seen(at, quietly=quietly)), {})
+                at = _Walked(at.steps, step(_seen(at, lost=lost)), {})
                 continue
             view = at.view(step.member)
             step.op.plan(spec_of(view))  # raises where the operation does not fit the tensor
@@ -119,7 +119,7 @@ def _walked(
                 step = _with_values(step, running[number], known)
             elif step.values is None:
                 step, view = _bound(step, view, at.steps[number + 1 :], known, unprocessed)
-            view = pushed(view, step.op, step.values or (), quietly=quietly)
+            view = pushed(view, step.op, step.values or (), lost=lost)
             steps = _replaced(at.steps, number, step)
             at = _Walked(steps, at.sample, {**at.views, step.member: view})
     return at
@@ -146,11 +146,11 @@ def _replaced(steps: Chain, number: int, step: Step) -> Chain:
     return (*steps[:number], step, *steps[number + 1 :])
 
 
-def _seen(at: _Walked, *, quietly: bool) -> Sample:
+def _seen(at: _Walked, *, lost: set[str] | None) -> Sample:
     """The sample as it is seen, with its tensors computed."""
     sample = at.sample
     for member, view in at.views.items():
-        sample = with_member(sample, member, computed(view, quietly=quietly).base)
+        sample = with_member(sample, member, computed(view, lost=lost).base)
     return sample
 
 
@@ -277,7 +277,9 @@ def carried(
     source = sample if unprocessed is None else unprocessed
     steps, known = _given(chain, sample.stat), dict(running)
     steps = bind_known(steps, unprocessed=source, stat=sample.stat, scopes=("sample",))
-    at = _walked(steps, sample, source, sample.stat, upto=_last_open(steps), running=known)
+    at = _walked(
+        steps, sample, source, sample.stat, upto=_last_open(steps), running=known, lost=set()
+    )
     return at.steps, immutabledict(known)
 
 
@@ -287,12 +289,14 @@ def processed(
     running: Running | None = None,
     *,
     unprocessed: Sample | None = None,
+    lost: set[str] | None = None,
 ) -> tuple[Sample, Running]:
     """Bind a chain and run it in one walk: each step runs once, also in front of measured ones.
 
     Args:
         running: as of `carried`; None if data set statistics are those of this sample.
         unprocessed: as of `fit`.
+        lost: as of `apply`.
 
     Returns:
         What `apply` gives behind `fit` (or `carried`), and what is known of the samples so far.
@@ -301,8 +305,8 @@ def processed(
     scopes = ("sample", "dataset") if running is None else ("sample",)
     steps = bind_known(chain, unprocessed=source, stat=sample.stat, scopes=scopes)
     known = None if running is None else dict(running)
-    at = _walked(steps, sample, source, sample.stat, upto=len(steps), running=known, quietly=False)
-    return _seen(at, quietly=False), immutabledict(known or {})
+    at = _walked(steps, sample, source, sample.stat, upto=len(steps), running=known, lost=lost)
+    return _seen(at, lost=lost), immutabledict(known or {})
 
 
 def _first_open(
@@ -344,7 +348,7 @@ def _reaching(steps: Chain, step: Transform, item: Item, source: Item) -> Item:
     before = bind_known(before, unprocessed=unprocessed, stat=sample.stat)
     before = tuple(s for s in before if not isinstance(s, Transform) or _has(item, s.member))
     if step.op.measures(step.member):
-        at = _walked(before, sample, unprocessed, sample.stat, upto=len(before))
+        at = _walked(before, sample, unprocessed, sample.stat, upto=len(before), lost=set())
         view = at.view(step.member)
     else:
         view = View(Tensor(np.zeros(()), ()))  # only references are measured

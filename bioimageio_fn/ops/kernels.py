@@ -128,7 +128,11 @@ def _ends_in_widening(kernels: Sequence[Kernel], dtype: str) -> bool:
 
 
 def run(
-    kernels: Iterable[Kernel], data: Array, *, to_measure: bool = False, quietly: bool = False
+    kernels: Iterable[Kernel],
+    data: Array,
+    *,
+    to_measure: bool = False,
+    lost: set[str] | None = None,
 ) -> Array:
     """The result of kernels, one after the other, on an array.
 
@@ -136,7 +140,7 @@ def run(
         data: an array of any library, or a lazy source, which is read part by part.
         to_measure: whether only statistics are taken of the result. An affine map at its end,
             which later steps may join, is then not rounded to float32.
-        quietly: whether nothing is said of values that casts changed.
+        lost: takes the types to which casts changed values; if it is given, nothing is said here.
 
     Warns:
         CastWarning: once for each type, if a cast changed values.
@@ -145,12 +149,12 @@ def run(
     steps = _prepared(joined(kernels, dtype), dtype, to_measure=to_measure)
     if not steps:
         return saturated(as_array(data), dtype)[0]
-    lost: set[str] = set()
+    seen: set[str] = set() if lost is None else lost
     if isinstance(data, np.ndarray) or not array_api_compat.is_array_api_obj(data):
-        result = _by_pieces(steps, data, lost)
+        result = _by_pieces(steps, data, seen)
     else:
-        result = _one_by_one(steps, data, lost)
-    for name in sorted(lost) if not quietly else ():
+        result = _one_by_one(steps, data, seen)
+    for name in sorted(seen) if lost is None else ():
         warn_of_loss(name)
     return result
 
@@ -245,7 +249,7 @@ class Mapped:
     """
 
     def __init__(self, data: Array, kernels: Iterable[Kernel]) -> None:
-        self._data = data
+        self.origin = data
         self._kernels = tuple(kernels)
         self.shape: tuple[int, ...] = tuple(data.shape)
         steps = joined(self._kernels, dtype_name(data.dtype))
@@ -257,10 +261,10 @@ class Mapped:
     def __getitem__(self, key: Any) -> Array:
         key = key if isinstance(key, tuple) else (key,)
         kernels = [cut_kernel(kernel, key) for kernel in self._kernels]
-        return run(kernels, self._data[key], to_measure=True, quietly=True)
+        return run(kernels, self.origin[key], to_measure=True, lost=set())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         del copy  # what is computed is new
         return np.asarray(
-            to_numpy(run(self._kernels, self._data, to_measure=True, quietly=True)), dtype
+            to_numpy(run(self._kernels, self.origin, to_measure=True, lost=set())), dtype
         )

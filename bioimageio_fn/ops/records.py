@@ -438,5 +438,5 @@ def _nearest(values: Any, dtype: str) -> Any:
     """Percentiles given from outside may lie between or beyond integers; take the nearest one."""
     if "float" in dtype:
         return values
-    # limits are met in `clip`, in exact integers
-    return np.clip(np.rint(values), 0, 1) if dtype == "bool" else np.rint(values)
+    low, high = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return np.clip(np.rint(values), low, high)

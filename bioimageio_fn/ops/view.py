@@ -75,20 +75,20 @@ def lazy_tensor(view: View) -> Tensor:
     return Tensor(Mapped(view.base.data, kernels), view.base.axes) if kernels else view.base
 
 
-def computed(view: View, *, quietly: bool) -> View:
+def computed(view: View, *, lost: set[str] | None) -> View:
     """The same view with all its steps run.
 
     Args:
-        quietly: whether nothing is said of values that casts changed; steps may be run again.
+        lost: as of `kernels.run`.
     """
-    data = run((*view.kernels, *view.tail), view.base.data, quietly=quietly)
+    data = run((*view.kernels, *view.tail), view.base.data, lost=lost)
     return View(Tensor(data, view.base.axes))
 
 
-def pushed(view: View, op: Operation, values: Iterable[Tensor], *, quietly: bool) -> View:
-    """The view behind one more step; `quietly` as of `computed`."""
+def pushed(view: View, op: Operation, values: Iterable[Tensor], *, lost: set[str] | None) -> View:
+    """The view behind one more step; `lost` as of `kernels.run`."""
     if not isinstance(op, Pointwise):
-        return View(op.apply(computed(view, quietly=quietly).base, *values))
+        return View(op.apply(computed(view, lost=lost).base, *values))
     kernel = op.kernel(spec_of(view), *values)
     before = result_dtype(view.kernels, view.base.dtype)
     tail = joined((*view.tail, kernel), before)
@@ -252,7 +252,7 @@ def _mapped(view: View, counts: Distribution, key: tuple[slice, ...]) -> Distrib
         return counts
     shape = (1,) * (len(view.base.axes) - 1) + (-1,)
     values = counts.values.astype(view.base.dtype).reshape(shape)
-    mapped = run([cut_kernel(k, key) for k in view.kernels], values, to_measure=True, quietly=True)
+    mapped = run([cut_kernel(k, key) for k in view.kernels], values, to_measure=True, lost=set())
     return distribution_from(mapped.astype(np.float64).ravel(), counts.counts)
 
 

@@ -17,7 +17,7 @@ from ..tensor import Tensor
 from .histogram import ranks
 from .measure import Measure
 from .moments import FloatArray
-from .walk import PIECE_ELEMENTS, READ_ELEMENTS, in_memory, pieces
+from .walk import PIECE_ELEMENTS, READ_ELEMENTS, is_local, pieces
 
 __all__ = ["are_better_sorted", "quantiles_by_sorting"]
 
@@ -28,22 +28,26 @@ def are_better_sorted(tensor: Tensor, kept: Sequence[str]) -> bool:
     """Whether there are many cells, none of them large, in this machine's memory."""
     cells = math.prod(size for axis, size in tensor.sizes.items() if axis in kept)
     size = math.prod(tensor.shape) // max(1, cells)
-    return cells > MANY_CELLS and size <= READ_ELEMENTS and in_memory(tensor.data)
+    if cells <= MANY_CELLS or size > READ_ELEMENTS:
+        return False
+    whole = [tensor.axes[i] for i in getattr(tensor.data, "whole", ())]
+    return is_local(tensor.data) and not set(whole) & set(kept)
 
 
 def quantiles_by_sorting(
     tensor: Tensor, kept: Sequence[str], wanted: Sequence[Measure]
 ) -> list[FloatArray]:
     """The quantiles of a tensor, with the kept axes in their order."""
-    array = to_numpy(tensor.data)
-    order = [i for i, axis in enumerate(tensor.axes) if axis in kept]
-    order += [i for i, axis in enumerate(tensor.axes) if axis not in kept]
-    array = array.transpose(order)
-    cells = array.shape[: len(kept)]
+    places = [i for i, axis in enumerate(tensor.axes) if axis in kept]
+    order = [*places, *(i for i, axis in enumerate(tensor.axes) if axis not in kept)]
+    cells = tuple(tensor.shape[i] for i in places)
+    size = math.prod(tensor.shape) // max(1, math.prod(cells))
     results = [np.empty(cells) for _ in wanted]
-    size = math.prod(array.shape[len(kept) :])
     for key in pieces(np.broadcast_to(np.empty(()), cells), max(1, PIECE_ELEMENTS // size)):
-        part = array[key]
+        whole = [slice(None)] * len(tensor.shape)
+        for place, where in zip(places, key, strict=True):
+            whole[place] = where
+        part = to_numpy(tensor.data[tuple(whole)]).transpose(order)
         rows = np.sort(part.reshape(-1, size), axis=1)
         for result, m in zip(results, wanted, strict=True):
             result[key] = _of_sorted(rows, m).reshape(part.shape[: len(kept)])

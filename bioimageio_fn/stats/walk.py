@@ -22,6 +22,7 @@ __all__ = [
     "READ_ELEMENTS",
     "Key",
     "in_memory",
+    "is_local",
     "pieces",
     "reads",
     "rows",
@@ -59,6 +60,11 @@ def in_memory(data: Array) -> bool:
     if array_api_compat.is_torch_array(data):
         return bool(data.device.type == "cpu")
     return isinstance(data, np.ndarray)
+
+
+def is_local(data: Array) -> bool:
+    """Whether data are in this machine's memory, or computed of such data where they are read."""
+    return in_memory(data) or in_memory(getattr(data, "origin", None))
 
 
 def _cuts(data: Array, whole: Sequence[int]) -> list[list[int]]:

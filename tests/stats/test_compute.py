@@ -227,3 +227,16 @@ def test_measuring_changes_nothing_and_says_the_same_twice(tensor, data):
     wanted = data.draw(measures(tensor))
     assert quietly(tensor, wanted) == quietly(tensor, wanted)
     assert np.array(tensor.data, copy=True).tobytes() == before
+
+
+def test_many_cells_behind_steps_are_sorted_too_and_give_the_same():
+    from bioimageio_fn.ops.kernels import Mapped
+    from bioimageio_fn.ops.pointwise import sigmoid
+    from bioimageio_fn.stats.quantiles import are_better_sorted
+
+    array = np.random.default_rng(0).normal(size=(3, 20, 30)).astype("float32")
+    seen = Tensor(Mapped(array, [sigmoid()]), "cyx")
+    m = Measure("quantile", "raw", "c", q=0.3, method="linear")
+    assert are_better_sorted(seen, ["y", "x"])
+    expected = np.quantile(1 / (1 + np.exp(-array.astype("float64"))), 0.3, axis=0)
+    np.testing.assert_allclose(np.asarray(measure(seen, m)), expected, rtol=1e-6)
