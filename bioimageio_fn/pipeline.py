@@ -23,7 +23,13 @@ from .blocks.plan import BlockPlan, plan_blocks
 from .blocks.split import split
 from .contract.read import model_contract
 from .contract.records import FixedSize, ModelContract, ReferencedSize, TensorContract
-from .errors import BackendError, BioimageioFnWarning, DeviceError, OperationError
+from .errors import (
+    BackendError,
+    BioimageioFnWarning,
+    DeviceError,
+    OperationError,
+    SizeError,
+)
 from .ops.chain import (
     Chain,
     apply,
@@ -202,11 +208,12 @@ def create_prediction_pipeline(
             got=f"devices={devices}, weights_format={weights_format}",
         )
     pipeline = Pipeline(contract, preprocess, backend, postprocess, fixed_dataset_statistics)
-    if isinstance(dataset_for_initial_statistics, Sized) and not dataset_for_initial_statistics:
+    given = dataset_for_initial_statistics
+    if isinstance(given, Sized) and len(given) == 0:  # an array has no truth value
         return pipeline
     return with_dataset(
         pipeline,
-        dataset_for_initial_statistics,
+        given,
         keep_updating=keep_updating_initial_dataset_statistics,
     )
 
@@ -300,7 +307,19 @@ def _check_references(step: Transform, contract: ModelContract, inputs: SampleSp
             )
         check_axes(inputs.members[m.member], m.axes, step.op.name)
         kept = [a for a in tensor.axis_ids if m.axes is not None and a not in m.axes]
-        check_axes(_described_spec(contract.tensor(step.member)), kept, step.op.name)
+        spec = _described_spec(contract.tensor(step.member))
+        check_axes(spec, kept, step.op.name)
+        for axis in kept:
+            sizes = (inputs.members[m.member].sizes[axis], spec.sizes[axis])
+            if None not in sizes and sizes[0] not in (1, sizes[1]):
+                raise SizeError(
+                    "a reference tensor that keeps an axis has another size along it",
+                    tensor=m.member,
+                    axis=axis,
+                    step=step.op.name,
+                    expected=sizes[1],
+                    got=sizes[0],
+                )
 
 
 def _check_statistics(statistics: Mapping[Hashable, Any], chain: Chain) -> None:

@@ -188,6 +188,22 @@ def test_a_reference_has_the_axes_that_are_measured_and_is_always_there():
         made(two_inputs("aux", optional=True))
 
 
+def test_a_reference_that_keeps_an_axis_has_its_size():
+    def channels(n):
+        return [axis05("b"), axis05("c", n), axis05("y", sized(4, 1)), axis05("x", sized(4, 1))]
+
+    follows = [axis05("y", ref("raw", "y")), axis05("x", ref("raw", "x"))]
+    given = step("scale_range", reference_tensor="aux", axes=["y", "x"])
+    out = tensor05("out", [axis05("b"), axis05("c", 3), *follows], steps=[given])
+    for n, fits in ((3, True), (1, True), (2, False)):
+        model = model05([tensor05("raw", channels(3)), tensor05("aux", channels(n))], [out])
+        if fits:
+            assert made(model)
+        else:
+            with pytest.raises(SizeError, match=r"keeps an axis .*expected 3, got 2"):
+                made(model)
+
+
 def test_labels_that_can_not_come_of_a_grid_are_refused():
     model = image05(
         size=31,

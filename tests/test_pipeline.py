@@ -412,3 +412,4 @@ def test_carried_statistics_are_compared_by_what_they_tell():
 
     assert made(images) == pickle.loads(pickle.dumps(made(images)))
     assert made(images) != made(images[:2])
+    assert made(np.stack(images)) == made(images)

@@ -59,7 +59,8 @@ def describe_0_5(step: Step) -> dict[str, Any]:
     for m in (*step.measures(MemberId("self")), *step.references):
         if (m.scope == "dataset") != (m.axes is None or "batch" in m.axes):
             raise _no_words(step, "0.5", f"scope {m.scope} over {m.axes}")
-    return {"id": step.name, "kwargs": kwargs} if kwargs else {"id": step.name}
+    described = {"id": step.name, "kwargs": kwargs} if kwargs else {"id": step.name}
+    return _valid(described, step, "0.5")
 
 
 def describe_0_4(step: Step, axes: Sequence[AxisId]) -> dict[str, Any]:
@@ -83,13 +84,28 @@ def describe_0_4(step: Step, axes: Sequence[AxisId]) -> dict[str, Any]:
         raise _no_words(step, "0.4")
     kwargs = write(step, axes)
     name = _NAMES_0_4.get(step.name, step.name)
-    return {"name": name, "kwargs": kwargs} if kwargs else {"name": name}
+    described = {"name": name, "kwargs": kwargs} if kwargs else {"name": name}
+    return _valid(described, step, "0.4")
 
 
 def _no_words(step: Step, version: str, what: str | None = None) -> OperationError:
     return OperationError(
         f"format {version} can not describe this step", step=step.name, got=what or step
     )
+
+
+def _valid(described: dict[str, Any], step: Step, version: str) -> dict[str, Any]:
+    """What the format's own classes take: its limits on numbers are narrower than ours."""
+    from bioimageio.spec.model import v0_4, v0_5
+    from pydantic import TypeAdapter, ValidationError
+
+    kinds: Any = {"0.4": v0_4.PostprocessingDescr, "0.5": v0_5.PostprocessingDescr}[version]
+    try:
+        TypeAdapter(kinds).validate_python(described)
+    except ValidationError as error:
+        reason = "; ".join(e["msg"] for e in error.errors())
+        raise _no_words(step, version, f"{step}: {reason}") from error
+    return described
 
 
 def _number_or_list(value: Any) -> Any:

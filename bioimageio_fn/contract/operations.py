@@ -77,7 +77,7 @@ def _scope(axes: Sequence[AxisId] | None) -> Any:
 
 
 def _over(kwargs: Any) -> dict[str, Any]:
-    axes = None if kwargs.axes is None else as_axes(map(str, kwargs.axes))
+    axes = None if kwargs.axes is None else as_axes([str(axis) for axis in kwargs.axes])
     return {"axes": axes, "scope": _scope(axes)}
 
 

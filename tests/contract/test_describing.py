@@ -72,6 +72,10 @@ def test_a_custom_step_is_described_by_its_file():
         FixedZeroMeanUnitVariance(1, 2, eps=0.1),
         ZeroMeanUnitVariance(axes="yx", scope="dataset"),
         ScaleRange(axes="byx", scope="sample"),
+        ZeroMeanUnitVariance(0.5, axes="yx"),
+        ScaleLinear(1, 0),
+        Softmax("batch"),
+        EnsureDtype("float16"),
     ],
     ids=str,
 )
