@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .descriptions import validate_format as validate_format
     from .io.images import read_image as read_image
     from .io.images import write_image as write_image
+    from .making import create_prediction_pipeline as create_prediction_pipeline
+    from .making import with_dataset as with_dataset
     from .ops.chain import apply as apply
     from .ops.chain import compose as compose
     from .ops.fitting import fit as fit
@@ -57,11 +59,9 @@ if TYPE_CHECKING:
     from .package import test_outputs as test_outputs
     from .pipeline import Carried as Carried
     from .pipeline import Pipeline as Pipeline
-    from .pipeline import create_prediction_pipeline as create_prediction_pipeline
     from .pipeline import default_plan as default_plan
     from .pipeline import run as run
     from .pipeline import run_carrying as run_carrying
-    from .pipeline import with_dataset as with_dataset
     from .prediction import predict as predict
     from .prediction import predict_many as predict_many
     from .prediction import save_sample as save_sample
@@ -104,6 +104,7 @@ _NAMES = {
         "validate_format",
     ),
     "io.images": ("read_image", "write_image"),
+    "making": ("create_prediction_pipeline", "with_dataset"),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),
     "ops.transform": ("Transform",),
@@ -120,11 +121,9 @@ _NAMES = {
     "pipeline": (
         "Carried",
         "Pipeline",
-        "create_prediction_pipeline",
         "default_plan",
         "run",
         "run_carrying",
-        "with_dataset",
     ),
     "prediction": ("predict", "predict_many", "save_sample"),
     "reading": ("as_sample",),

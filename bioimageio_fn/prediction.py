@@ -15,11 +15,11 @@ from typing import Any
 from .contract.records import ModelContract
 from .errors import AxesError, DeviceError, FileWriteError
 from .io.images import check_writable, read_image, write_image
+from .making import create_prediction_pipeline
 from .pipeline import (
     Carried,
     OnProgress,
     Pipeline,
-    create_prediction_pipeline,
     run,
     run_carrying,
 )

@@ -95,7 +95,7 @@ def _predict(
     if any(Path(pattern) == Path(image) for image in images):
         raise click.UsageError(f"this would overwrite the image {pattern}")
 
-    from ..pipeline import create_prediction_pipeline
+    from ..making import create_prediction_pipeline
     from ..prediction import output_path
     from ..prediction import predict as predict_one
 

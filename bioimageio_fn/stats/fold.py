@@ -15,7 +15,7 @@ to the value, after one look at the data; data that can be looked at twice make 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -33,9 +33,16 @@ from .moments import (
     Moments,
     merged,
     moments_of,
-    moments_of_distribution,
-    no_moments,
     variance,
+)
+from .parts import (
+    Cells,
+    Part,
+    distributions_of,
+    filled,
+    mapped,
+    merged_parts,
+    moments_of_part,
 )
 from .walk import Key, pieces, reads, rows, within
 
@@ -53,34 +60,6 @@ __all__ = [
 
 Axes: TypeAlias = tuple[AxisId, ...] | None
 Group: TypeAlias = tuple[MemberId, Axes]
-Cells: TypeAlias = Any
-"""A NumPy array of objects, one for each cell (its type would know no more of them)."""
-
-
-@attrs.frozen(eq=False)
-class Part:
-    """What is known of some cells: one for each index of the axes that are kept.
-
-    Args:
-        kept: the axes that are kept.
-        start: place of the first cell along them.
-        moments: of each cell; None if they were not asked for.
-        histograms: of each cell, or None where nothing was counted.
-        inside: what a second look found in some bins of each cell.
-    """
-
-    kept: tuple[AxisId, ...]
-    start: tuple[int, ...]
-    moments: Moments | None = None
-    histograms: Cells | None = None
-    inside: Cells | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of cells along each kept axis."""
-        held = self.moments.count if self.moments is not None else self.histograms
-        held = self.inside if held is None else held
-        return () if held is None else held.shape
 
 
 @attrs.frozen(eq=False)
@@ -169,7 +148,7 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
             got=b.measures,
         )
     parts = {
-        group: _merged_parts(a.parts.get(group), b.parts.get(group))
+        group: merged_parts(a.parts.get(group), b.parts.get(group))
         for group in {**a.parts, **b.parts}
     }
     return attrs.evolve(a, parts=immutabledict(parts))
@@ -202,7 +181,7 @@ def finalize(statistics: Statistics) -> dict[Measure, Tensor]:
 def distributions(statistics: Statistics, member: MemberId, axes: Axes) -> Cells:
     """The distribution of each cell of a tensor whose quantiles over these axes are measured."""
     part = statistics.parts[member, axes]
-    return _mapped(part.histograms, h.distribution_of)
+    return mapped(part.histograms, h.distribution_of)
 
 
 def _value(statistics: Statistics, measure: Measure) -> Tensor:
@@ -235,37 +214,16 @@ def warn_of_nan(measure: Measure) -> None:
 def _values(part: Part, inside: Cells | None, measure: Measure) -> tuple[FloatArray, FloatArray]:
     """The values of a measure, and of how many pixels each of them is."""
     if measure.name != "quantile":
-        moments = _moments(part)
+        moments = moments_of_part(part)
         if measure.name == "mean":
             return np.where(moments.count > 0, moments.mean, np.nan), moments.count
         var = variance(moments)
         return (var if measure.name == "var" else np.sqrt(var)), moments.count
     values, counts = np.full(part.shape, np.nan), np.zeros(part.shape)
-    for cell, distribution in _distributions(part, inside):
+    for cell, distribution in distributions_of(part, inside):
         counts[cell] = distribution.counts.sum()
         values[cell] = h.quantile(distribution, *measure.quantile)
     return values, counts
-
-
-def _distributions(
-    part: Part, inside: Cells | None = None
-) -> Iterator[tuple[tuple[int, ...], h.Distribution]]:
-    """The distribution of each cell."""
-    assert part.histograms is not None  # noqa: S101 - they were asked for
-    for cell in np.ndindex(part.shape):
-        found = None if inside is None else inside[cell]
-        yield cell, h.distribution_of(part.histograms[cell], found or {})
-
-
-def _moments(part: Part) -> Moments:
-    """The moments of a part; of integers that were counted from their counts."""
-    if part.moments is not None:
-        return part.moments
-    result = no_moments(part.shape)
-    for cell, distribution in _distributions(part):
-        one = moments_of_distribution(distribution.values, distribution.counts)
-        result.count[cell], result.mean[cell], result.m2[cell] = one.count, one.mean, one.m2
-    return result
 
 
 # ---------------------------------------------------------------- one walk through one tensor
@@ -361,9 +319,9 @@ class _Collector:
         dtype = np.dtype(tensor.dtype)
         self.counting = self.looking = self.moments = None
         if (bins := look.bins) is not None:
-            self.looking = _filled(shape, lambda cell: h.Looking(bins[cell]))
+            self.looking = filled(shape, lambda cell: h.Looking(bins[cell]))
         if look.histograms:
-            self.counting = _filled(shape, lambda _: h.Counting(dtype))
+            self.counting = filled(shape, lambda _: h.Counting(dtype))
         # counts of integers tell their moments too
         if look.moments and not (look.histograms and h.is_exact(dtype)):
             self.moments = no_moments(shape)
@@ -386,20 +344,9 @@ class _Collector:
 
     def part(self) -> Part:
         start = (0,) * len(self.kept)
-        counted = None if self.counting is None else _mapped(self.counting, h.Counting.histogram)
-        inside = None if self.looking is None else _mapped(self.looking, h.Looking.found)
+        counted = None if self.counting is None else mapped(self.counting, h.Counting.histogram)
+        inside = None if self.looking is None else mapped(self.looking, h.Looking.found)
         return Part(self.kept, start, self.moments, counted, inside)
-
-
-def _filled(shape: tuple[int, ...], make: Callable[[tuple[int, ...]], Any]) -> Cells:
-    cells = np.empty(shape, object)
-    for cell in np.ndindex(shape):
-        cells[cell] = make(cell)
-    return cells
-
-
-def _mapped(cells: Cells, function: Callable[[Any], Any]) -> Cells:
-    return _filled(cells.shape, lambda cell: function(cells[cell]))
 
 
 def _own(tensor: Tensor, region: Region) -> tuple[Tensor, dict[AxisId, int]]:
@@ -422,74 +369,3 @@ def _check_sizes(known: Part | None, new: Part, member: MemberId) -> None:
             got=dict(zip(new.kept, new.shape, strict=True)),
             remedy="measure over that axis too, or bring the samples to one size",
         )
-
-
-# ---------------------------------------------------------------- merging parts
-
-
-def _merged_parts(a: Part | None, b: Part | None) -> Part:
-    if a is None or b is None:
-        part = b if a is None else a
-        assert part is not None  # noqa: S101 - one of them has the group
-        return part
-    if (a.moments is None) != (b.moments is None):
-        a, b = (attrs.evolve(p, moments=_moments(p)) for p in (a, b))
-    a, b = _on_common_cells(a, b)
-    return Part(
-        a.kept,
-        a.start,
-        None if a.moments is None or b.moments is None else merged(a.moments, b.moments),
-        _merged_cells(a.histograms, b.histograms, h.merged),
-        _merged_cells(a.inside, b.inside, h.merged_insides),
-    )
-
-
-def _merged_cells(
-    a: Cells | None, b: Cells | None, join: Callable[[Any, Any], Any]
-) -> Cells | None:
-    if a is None or b is None:
-        return None
-    return _filled(
-        a.shape,
-        lambda i: (
-            join(a[i], b[i])
-            if a[i] is not None and b[i] is not None
-            else (b[i] if a[i] is None else a[i])
-        ),
-    )
-
-
-def _on_common_cells(a: Part, b: Part) -> tuple[Part, Part]:
-    """Both parts on the smallest box of cells that holds those of either."""
-    if (a.start, a.shape) == (b.start, b.shape):
-        return a, b
-    stops = [
-        max(i + n, j + m) for i, n, j, m in zip(a.start, a.shape, b.start, b.shape, strict=True)
-    ]
-    start = tuple(map(min, a.start, b.start))
-    shape = tuple(stop - first for stop, first in zip(stops, start, strict=True))
-    return _placed(a, start, shape), _placed(b, start, shape)
-
-
-def _placed(part: Part, start: tuple[int, ...], shape: tuple[int, ...]) -> Part:
-    where = tuple(
-        slice(mine - first, mine - first + size)
-        for mine, first, size in zip(part.start, start, part.shape, strict=True)
-    )
-
-    def cells(held: Cells | None) -> Cells | None:
-        if held is None:
-            return None
-        result = np.empty(shape, object)
-        result[where] = held
-        return result
-
-    moments = None
-    if part.moments is not None:
-        moments = no_moments(shape)
-        moments.count[where], moments.mean[where], moments.m2[where] = (
-            part.moments.count,
-            part.moments.mean,
-            part.moments.m2,
-        )
-    return Part(part.kept, start, moments, cells(part.histograms), cells(part.inside))

@@ -159,7 +159,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(monkeypatch, tmp_path):
     def crash(*_args, **_options):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("bioimageio_fn.pipeline.create_prediction_pipeline", crash)
+    monkeypatch.setattr("bioimageio_fn.making.create_prediction_pipeline", crash)
 
     done = invoke("predict", *DEMO, "-o", tmp_path / "out.npy")
 
