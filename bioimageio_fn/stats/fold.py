@@ -28,13 +28,7 @@ from ..sample import Region, Sample, SampleBlock, get_member
 from ..tensor import Tensor, crop
 from . import histogram as h
 from .measure import Measure
-from .moments import (
-    FloatArray,
-    Moments,
-    merged,
-    moments_of,
-    variance,
-)
+from .moments import FloatArray, Moments, merged, moments_of, no_moments, variance
 from .parts import (
     Cells,
     Part,

@@ -14,11 +14,7 @@ import numpy as np
 
 from ..axes import AxisId
 from . import histogram as h
-from .moments import (
-    Moments,
-    merged,
-    moments_of_distribution,
-)
+from .moments import Moments, merged, moments_of_distribution, no_moments
 
 __all__ = [
     "Cells",
