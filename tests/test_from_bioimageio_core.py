@@ -227,6 +227,13 @@ def test_every_row_has_a_state_and_no_name_two_rows():
     assert len(ours) == len(set(ours))
 
 
+def test_every_row_stands_in_a_table():
+    lines = (DOCS / "from-bioimageio-core.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if re.search(r"\| (here|to come) \|$", line)]
+
+    assert len(rows) == len(NAMES) + len(ARGUMENTS)
+
+
 @pytest.mark.parametrize("name", sorted(fn.__all__))
 def test_every_public_name_is_documented(name):
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
