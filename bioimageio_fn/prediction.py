@@ -184,11 +184,11 @@ def _pipeline(
     model: Any, weights_format: str | None, devices: str | None, *, trust_code: bool
 ) -> Pipeline:
     if isinstance(model, Pipeline):
-        if weights_format is not None or devices is not None:
+        if weights_format is not None or devices is not None or trust_code:
             raise DeviceError(
-                "a pipeline that is given has its weights and device",
-                expected="no weights_format and no devices beside a pipeline",
-                got=f"weights_format={weights_format}, devices={devices}",
+                "a pipeline that is given has its weights, device and code",
+                expected="no weights_format, devices or trust_code beside a pipeline",
+                got=f"weights_format={weights_format}, devices={devices}, trust_code={trust_code}",
             )
         return model
     return create_prediction_pipeline(

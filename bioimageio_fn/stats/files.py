@@ -72,13 +72,20 @@ def parse_stat(text: str) -> dict[Measure, Tensor]:
         FileReadError: if the text is not one of statistics.
     """
     try:
-        return {m: _read_value(e["value"]) for e in json.loads(text) for m in _read(e["measure"])}
+        entries = _listed(json.loads(text))
+        return {m: _read_value(e["value"]) for e in entries for m in _read(e["measure"])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileReadError(
             "these are not statistics",
             expected='a JSON list of {"measure": ..., "value": ...}',
             got=f"{type(error).__name__}: {error}",
         ) from error
+
+
+def _listed(entries: Any) -> list[Any]:
+    if not isinstance(entries, list):
+        raise TypeError(type(entries).__name__)
+    return entries
 
 
 def _measure(measure: Measure) -> dict[str, Any]:
