@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .backends.choose import Backend as Backend
     from .backends.choose import load_backend as load_backend
     from .blocks.merge import merge as merge
-    from .blocks.plan import BlockPlan as BlockPlan
     from .blocks.plan import plan_blocks as plan_blocks
+    from .blocks.records import BlockPlan as BlockPlan
     from .blocks.split import split as split
     from .contract.describing import describe_0_4 as describe_0_4
     from .contract.describing import describe_0_5 as describe_0_5
@@ -84,7 +84,8 @@ _NAMES = {
     "axes": ("Axis", "AxisId", "MemberId"),
     "backends.choose": ("Backend", "load_backend"),
     "blocks.merge": ("merge",),
-    "blocks.plan": ("BlockPlan", "plan_blocks"),
+    "blocks.plan": ("plan_blocks",),
+    "blocks.records": ("BlockPlan",),
     "blocks.split": ("split",),
     "contract.describing": ("describe_0_4", "describe_0_5"),
     "contract.read": ("model_contract",),

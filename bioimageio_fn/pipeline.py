@@ -19,7 +19,8 @@ from .arrays import warn_of_loss
 from .axes import MemberId
 from .backends.choose import Backend
 from .blocks.merge import merge
-from .blocks.plan import BlockPlan, plan_blocks
+from .blocks.plan import plan_blocks
+from .blocks.records import BlockPlan
 from .blocks.split import split
 from .contract.records import ModelContract, ReferencedSize, TensorContract
 from .errors import (

@@ -13,13 +13,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import reduce
+from typing import Any, TypeVar
 
 import attrs
+import numpy as np
 
 from ..errors import BlockError
 from ..sample import AxisBlock
 
-__all__ = ["AxisGrid", "Follower", "align_step", "grid_starts", "max_stride", "place"]
+__all__ = [
+    "AxisGrid",
+    "Follower",
+    "align_step",
+    "block_count",
+    "grid_starts",
+    "max_stride",
+    "place",
+]
+
+Integers = TypeVar("Integers", int, np.ndarray[Any, Any])
 
 
 @attrs.frozen
@@ -38,10 +51,12 @@ class Follower:
     halo: int = 0
     round_up: bool = False
 
-    def of(self, size: int) -> int:
-        """The size that follows from a size of the grid."""
-        exact = size * self.scale + self.offset
-        return math.ceil(exact) if self.round_up else math.floor(exact)
+    def of(self, size: Integers) -> Integers:
+        """The size that follows from a size of the grid, or from each of an array of sizes."""
+        over = self.scale.denominator * self.offset.denominator
+        exact = size * (self.scale.numerator * self.offset.denominator)
+        exact += self.offset.numerator * self.scale.denominator
+        return -(-exact // over) if self.round_up else exact // over
 
 
 @attrs.frozen
@@ -100,10 +115,41 @@ def grid_starts(size: int, block: int, step: int, followers: Sequence[Follower])
     return (*range(0, last, stride), last)
 
 
-def max_stride(block: int, step: int, followers: Sequence[Follower]) -> int:
+def max_stride(block: Integers, step: int, followers: Sequence[Follower]) -> Integers:
     """How far apart blocks may start, in multiples of the step; less than 1 if they can not."""
-    room = min(math.floor((f.of(block) - 2 * f.halo) / f.scale) for f in followers)
-    return room // step * step
+    rooms = [
+        (f.of(block) - 2 * f.halo) * f.scale.denominator // f.scale.numerator for f in followers
+    ]
+    return _smallest(rooms) // step * step
+
+
+def _smallest(numbers: Sequence[Integers]) -> Integers:
+    if isinstance(numbers[0], int):
+        return min(numbers)
+    return reduce(np.minimum, numbers)
+
+
+def block_count(
+    whole: int, blocks: np.ndarray[Any, Any], step: int, followers: Sequence[Follower]
+) -> np.ndarray[Any, Any]:
+    """How many blocks of each size cover an axis; 0 where they have no room between their halos.
+
+    Args:
+        whole: pixels of the sample, padded to what a whole run would be padded to.
+        blocks: sizes below that.
+
+    Examples:
+        >>> block_count(704, np.array([96, 128, 256]), 16, [Follower(halo=64)]).tolist()
+        [0, 0, 5]
+    """
+    wide = max((abs(f.scale) + abs(f.offset)).as_integer_ratio()[0] for f in followers)
+    # ratios of many digits outgrow 64 bits
+    exact = blocks.astype(np.int64 if wide * whole * 1000 < 2**62 else object)
+    stride = max_stride(exact, step, followers)
+    possible = stride > 0
+    count = -((exact - whole) // np.where(possible, stride, 1)) + 1
+    result: np.ndarray[Any, Any] = np.where(possible, count, 0).astype(np.int64)
+    return result
 
 
 def place(grid: AxisGrid, follower: Follower, total: int) -> tuple[AxisBlock, ...]:

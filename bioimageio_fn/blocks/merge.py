@@ -16,7 +16,7 @@ from ..axes import AxisId, MemberId
 from ..errors import BackendError, BlockError
 from ..sample import AxisBlock, Region, Sample, SampleBlock
 from ..tensor import Tensor, slice_axes
-from .plan import BlockPlan
+from .records import BlockPlan
 
 __all__ = ["merge"]
 

@@ -1,17 +1,18 @@
 """`plan_blocks`: how a sample is cut, decided before any data are read.
 
-What holds here: plans are values (hashable, printable); every block is a valid input of the model
-and of the backend's signature; what can not be right is refused here.
+What holds here: every block is a valid input of the model and of the backend's signature; blocks
+that nobody asked for are those that compute the fewest pixels; what can not be right is refused
+here.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
+import numpy as np
 from immutabledict import immutabledict
 
 from ..axes import AxisId, MemberId
@@ -20,90 +21,23 @@ from ..contract.records import (
     DataDependentSize,
     FixedSize,
     ModelContract,
-    Padding,
-    ReferencedSize,
-    SizeRule,
     TensorContract,
 )
-from ..errors import BlockError, SizeError
-from ..sample import AxisBlock, BlockMeta
-from .directions import Group, Key, Sizes, check_shapes, groups_of, requested_sizes
-from .grid import AxisGrid, Follower, align_step, grid_starts, max_stride, place
+from ..errors import BioimageioFnWarning, BlockError, SizeError
+from .choose import PIXELS, Choices, MemoryModel, choices_along, fewest_pixels
+from .directions import (
+    Direction,
+    Sizes,
+    check_shapes,
+    directions_of,
+    parameter_sizes,
+    requested_sizes,
+)
+from .grid import AxisGrid, align_step, grid_starts, max_stride, place
+from .records import BlockPlan, PlannedAxis
 from .sizes import common_valid, fixed_size, meeting_size, start_steps
 
-__all__ = ["BlockPlan", "PlannedAxis", "block_metas", "plan_blocks"]
-
-
-@attrs.frozen
-class PlannedAxis:
-    """One direction of a plan, and the axes of tensors that go along with it.
-
-    Args:
-        name: id of the axis, for people.
-        grid: blocks along it.
-        places: for each axis of a tensor, what each block has of it.
-    """
-
-    name: str
-    grid: AxisGrid
-    places: Mapping[Key, tuple[AxisBlock, ...]] = attrs.field(converter=immutabledict)
-
-
-@attrs.frozen
-class BlockPlan:
-    """Where the blocks of a sample lie, in every tensor that goes in and comes out.
-
-    Args:
-        axes: the directions in which blocks follow one another, the last one fastest.
-        sizes: size of each axis of each tensor, as of the whole sample; None where only the
-            network knows it.
-        padding: how each input is continued beyond its border.
-    """
-
-    axes: tuple[PlannedAxis, ...]
-    sizes: Mapping[MemberId, Mapping[AxisId, int | None]]
-    padding: Mapping[MemberId, Padding]
-
-    @property
-    def count(self) -> int:
-        """Number of blocks."""
-        return math.prod(len(axis.grid.starts) for axis in self.axes)
-
-    @property
-    def split(self) -> dict[MemberId, tuple[AxisId, ...]]:
-        """For each tensor, the axes along which there is more than one block."""
-        keys = [k for axis in self.axes if len(axis.grid.starts) > 1 for k in axis.places]
-        return {m: tuple(a for n, a in keys if n == m) for m, _ in keys}
-
-    @property
-    def touched(self) -> dict[MemberId, tuple[AxisId, ...]]:
-        """For each tensor, the axes along which a block is not just the sample: cut, or padded."""
-        keys = [
-            key
-            for axis in self.axes
-            for key, places in axis.places.items()
-            if len(axis.grid.starts) > 1 or any(place.padding for place in places)
-        ]
-        return {m: tuple(a for n, a in keys if n == m) for m, _ in keys}
-
-    def __str__(self) -> str:
-        block = ", ".join(f"{a.name}={a.grid.block}" for a in self.axes)
-        computed = math.prod(a.grid.block * len(a.grid.starts) for a in self.axes)
-        asked = math.prod(a.grid.size for a in self.axes)
-        blocks = "1 block" if self.count == 1 else f"{self.count} blocks"
-        more = f"{100 * (computed / asked - 1):.0f} %"
-        return f"{blocks} of {block}; overlap and padding compute {more} more than the sample has"
-
-
-def block_metas(plan: BlockPlan) -> Iterator[BlockMeta]:
-    """The blocks of a plan, in order."""
-    indices = itertools.product(*(range(len(axis.grid.starts)) for axis in plan.axes))
-    for number, position in enumerate(indices):
-        regions: dict[str, dict[str, AxisBlock]] = {}
-        for axis, i in zip(plan.axes, position, strict=True):
-            for (member, axis_id), places in axis.places.items():
-                regions.setdefault(member, {})[axis_id] = places[i]
-        yield BlockMeta(number, plan.count, regions)
+__all__ = ["plan_blocks"]
 
 
 def plan_blocks(
@@ -111,135 +45,169 @@ def plan_blocks(
     shapes: Sizes,
     *,
     block_shape: Mapping[str, Any] | None = None,
-    halo: int | Mapping[str, int] | None = None,
+    blocksize_parameter: int | Mapping[Any, Any] | None = None,
+    halo: int | Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
+    memory: MemoryModel | None = None,
     signature: Mapping[Any, Sequence[int | None]] | None = None,
 ) -> BlockPlan:
     """Plan how a sample is cut into blocks that the model takes.
 
-    Without a block shape a sample goes through in one block wherever the model allows its size
-    or a larger one, and in blocks of the model's own size where that is fixed.
+    Without a block shape, blocks are those at which the fewest pixels are computed, halo and
+    padding counted, of all that have no more than a fixed number of pixels (`choose.PIXELS`); so
+    the plan does not depend on the machine. Among equals it is the fewest blocks, then the
+    squarest.
 
     Args:
         contract: the model's contract.
         shapes: for each input that is given, the size of each axis.
         block_shape: pixels of a block, halo included, by axis (`{"y": 256, "x": 256}`) or by
-            input and axis. Axes that are not named are not cut. Where an output has larger pixels
-            than the sizes have steps, a block may come out larger by less than one of them.
+            input and axis. Axes that are not named are not cut, so that `{}` cuts nothing. Where an
+            output has larger pixels than the sizes have steps, a block may come out larger by less
+            than one of them.
+        blocksize_parameter: instead of a block shape: n of the sizes `min + n * step`, for all
+            axes that have such sizes, by axis, or by input and axis.
         halo: input pixels at inner seams that are not to be trusted; by default what the outputs
             describe.
+        batch_size: how many samples, or blocks of one, the network gets at a time. By default as
+            many samples as fit, and one block.
+        memory: what a block takes and may take; blocks are then small enough for its limit.
         signature: for each input, the sizes at which the backend is fixed, in the order of the
             axes; None where it is free.
 
     Raises:
         BlockError: if a block shape is not allowed by the model, has no room between its halos,
-            or cuts along an axis that an output does not follow.
+            cuts along an axis that an output does not follow, or takes more memory than it may.
         SizeError: if an axis is longer than the model takes and can not be cut.
         AxesError: if the block shape or the halo names an axis that is not there.
+
+    Warns:
+        BioimageioFnWarning: if a block shape cuts time or an index that is not described as
+            `concatenable`.
 
     Examples:
         >>> import bioimageio_fn as fn
         >>> contract = fn.model_contract(fn.load_model(fn.demo_model(), perform_io_checks=False))
-        >>> shapes = {"raw": {"batch": 1, "channel": 1, "y": 300, "x": 417}}
-        >>> plan_blocks(contract, shapes).count
-        1
+        >>> shapes = {"raw": {"batch": 1, "channel": 1, "y": 3000, "x": 4170}}
+        >>> plan = plan_blocks(contract, shapes)
+        >>> print(plan)
+        8 blocks of batch=1, channel=1, y=1528, x=1088; halo y=28, x=28; overlap and padding compute
+        6 % more than the sample has; memory not measured
     """
     check_shapes(contract, shapes)
-    groups = groups_of(contract, shapes)
-    wanted = requested_sizes(block_shape, groups, "block_shape")
-    widths = requested_sizes(halo, groups, "halo")
-    followers = _followers(contract, groups, widths, shapes)
-    axes: list[PlannedAxis] = []
-    for name, group in groups.items():
-        rules = _rules(contract, group, followers[name], signature or {})
-        grid = _grid(group, rules, wanted.get(name), list(followers[name].values()))
-        axes.append(_planned(name, grid, followers[name], shapes))
+    directions = directions_of(contract, shapes, halo=halo, signature=signature or {})
+    wanted = _wanted(directions, block_shape, blocksize_parameter, batch_size)
+    stack = _stack(contract, shapes, directions, batch_size)
+    main = _main(directions, shapes)
+    blocks = {name: _block(d, wanted.get(name)) for name, d in directions.items()}
+    if block_shape is None and blocksize_parameter is None:
+        budget = PIXELS if memory is None else min(PIXELS, memory.pixels)
+        given = stack * math.prod(blocks[name] for name in main if name in wanted)
+        choices = {n: _choices(contract, directions[n]) for n in main if n not in wanted}
+        blocks |= zip(choices, fewest_pixels(list(choices.values()), budget // given), strict=True)
+    axes = []
+    for name, direction in directions.items():
+        if blocks[name] < direction.group.size:
+            _check_may_cut(direction, asked=name in wanted)
+        grid = _grid(direction, blocks[name])
+        if len(grid.starts) > 1:
+            _check_joinable(contract, direction)
+        axes.append(_planned(direction, grid, shapes))
+    pixels = stack * math.prod(axis.grid.block for axis in axes if axis.name in main)
+    _check_memory(pixels, memory)
     sizes: dict[str, dict[AxisId, int | None]] = {
         m: {AxisId(a): s for a, s in of.items()} for m, of in shapes.items()
     }
     sizes |= _output_sizes(contract, axes)
-    plan = BlockPlan(
+    return BlockPlan(
         axes=tuple(axes),
         sizes=immutabledict({MemberId(m): immutabledict(of) for m, of in sizes.items()}),
         padding=immutabledict({t.id: t.padding for t in contract.inputs if t.id in shapes}),
+        stack=stack,
+        pixels=pixels,
+        memory=None if memory is None else memory.of(pixels),
     )
-    _check_outputs(contract, plan)
-    return plan
 
 
-def _rules(
+def _wanted(
+    directions: Mapping[str, Direction],
+    block_shape: Mapping[str, Any] | None,
+    blocksize_parameter: int | Mapping[Any, Any] | None,
+    batch_size: int | None,
+) -> dict[str, int]:
+    """The sizes that a caller asks for."""
+    if block_shape is not None and blocksize_parameter is not None:
+        raise BlockError(
+            "block_shape and blocksize_parameter both say how large a block is",
+            expected="one of them",
+            got=f"{block_shape} and {blocksize_parameter}",
+        )
+    groups = {name: direction.group for name, direction in directions.items()}
+    wanted = requested_sizes(block_shape, groups, "block_shape")
+    if blocksize_parameter is not None:
+        wanted = parameter_sizes(blocksize_parameter, directions)
+    if batch_size is not None and "batch" in directions:
+        wanted.setdefault("batch", min(batch_size, groups["batch"].size))
+    return wanted
+
+
+def _stack(
     contract: ModelContract,
-    group: Group,
-    followers: Mapping[Key, Follower],
-    signature: Mapping[Any, Sequence[int | None]],
-) -> list[SizeRule]:
-    """The rules that the sizes of blocks have to keep in a direction."""
-    rules: list[SizeRule] = [axis.size for _, axis in group.axes]
-    for (member, axis), follower in followers.items():
-        if member not in signature:
-            continue
-        position = contract.tensor(member, "input").axis_ids.index(axis)
-        size = next(iter(signature[member][position : position + 1]), None)
-        if size is not None:
-            rules.append(FixedSize(math.ceil((size - follower.offset) / follower.scale)))
-    if group.axes[0][1].type == "batch":
-        outputs = [a.size for t in contract.raw_outputs for a in t.axes if a.type == "batch"]
-        rules += [size for size in outputs if isinstance(size, FixedSize)]
-    return rules
-
-
-def _followers(
-    contract: ModelContract,
-    groups: Mapping[str, Group],
-    widths: Mapping[str, int],
     shapes: Sizes,
-) -> dict[str, dict[Key, Follower]]:
-    """For each direction, the tensor axes that go along with it."""
-    by_key = {key: name for name, group in groups.items() for key in group.keys}
-    followers: dict[str, dict[Key, Follower]] = {
-        name: {key: Follower() for key in group.keys} for name, group in groups.items()
-    }
-    outputs = {tensor.id for tensor in contract.raw_outputs}
-    given = [t for t in contract.inputs if t.id in shapes]
-    for tensor in (*given, *contract.raw_outputs):
-        for axis in tensor.axes:
-            rule = axis.size
-            if axis.type == "batch" and tensor.id in outputs and "batch" in followers:
-                followers["batch"][tensor.id, axis.id] = Follower()
-            if not isinstance(rule, ReferencedSize) or (rule.tensor, rule.axis) not in by_key:
-                continue
-            name = by_key[rule.tensor, rule.axis]
-            halo = math.ceil(widths[name] * rule.scale) if name in widths else axis.halo
-            halo = halo if tensor.id in outputs else 0
-            follower = Follower(rule.scale, rule.offset, halo, rule.round_up)
-            followers[name][tensor.id, axis.id] = follower
-    return followers
+    directions: Mapping[str, Direction],
+    batch_size: int | None,
+) -> int:
+    """How many blocks go through the network at a time."""
+    if batch_size is None:
+        return 1
+    if batch_size < 1:
+        raise BlockError("a batch has samples", axis="batch", expected="1 or more", got=batch_size)
+    batch = directions.get("batch")
+    if batch is None or common_valid(batch.rules, batch_size) != batch_size:
+        raise BlockError(
+            "the model does not take so many samples at a time",
+            axis="batch",
+            expected="a batch axis" if batch is None else " and ".join(map(str, batch.rules)),
+            got=batch_size,
+        )
+    tensors = (*(t for t in contract.inputs if t.id in shapes), *contract.raw_outputs)
+    stackable = all(any(axis.type == "batch" for axis in t.axes) for t in tensors)
+    return max(1, batch_size // batch.group.size) if stackable else 1
 
 
-def _grid(
-    group: Group,
-    rules: Sequence[SizeRule],
-    requested: int | None,
-    followers: Sequence[Follower],
-) -> AxisGrid:
-    axis = group.axes[0][1]
-    block = _block(group, rules, requested)
-    if block != group.size and axis.type == "channel":
-        raise _size_error("wrong number of channels", group, rules)
-    if block < group.size:
-        _check_may_split(group, rules, followers)
-    candidates = [1] if axis.type == "batch" else start_steps(rules)
-    steps = [align_step(step, followers) for step in candidates]
-    step = next((s for s in steps if max_stride(block, s, followers) > 0), steps[-1])
-    whole = common_valid(rules, group.size)
-    if whole is not None and axis.type != "batch":
-        block = meeting_size(block, whole, candidates[0], step)
-    padded = block + max(0, -(-(group.size - block) // step)) * step
-    return AxisGrid(group.size, block, grid_starts(padded, block, step, followers))
+def _main(directions: Mapping[str, Direction], shapes: Sizes) -> list[str]:
+    """The directions whose pixels count: those of the input that has the most."""
+
+    def of(member: str) -> list[str]:
+        return [
+            name
+            for name, d in directions.items()
+            if d.group.type != "channel" and any(m == member for m, _ in d.group.keys)
+        ]
+
+    return max(
+        map(of, shapes), key=lambda names: math.prod(directions[n].group.size for n in names)
+    )
 
 
-def _block(group: Group, rules: Sequence[SizeRule], requested: int | None) -> int:
+def _choices(contract: ModelContract, direction: Direction) -> Choices:
+    """The block sizes that there are to choose from, if nobody asks for one."""
+    group, in_space = direction.group, direction.group.type == "space"
+    block = _block(direction, None)
+    if block < group.size:  # a model of fixed size leaves no choice
+        count = len(_grid(direction, block).starts)
+        return Choices(np.array([block]), np.array([count]), in_space)
+    if not direction.may_be_cut or not _is_joinable(contract, direction):
+        return Choices(np.array([block]), np.array([1]), in_space)
+    step = align_step(_grow(direction)[0], direction.following)
+    sizes, counts = choices_along(block, direction.rules, direction.following, step)
+    return Choices(sizes, counts, in_space)
+
+
+def _block(direction: Direction, requested: int | None) -> int:
     """Pixels of a block: as asked for, else the whole axis, else what the model is fixed at."""
-    member, axis = group.axes[0]
+    rules = direction.rules
+    member, axis = direction.group.axes[0]
     if requested is not None and common_valid(rules, requested) != requested:
         raise BlockError(
             "the model does not take blocks of this size",
@@ -248,44 +216,78 @@ def _block(group: Group, rules: Sequence[SizeRule], requested: int | None) -> in
             expected=" and ".join(map(str, rules)),
             got=requested,
         )
-    whole = common_valid(rules, group.size)
+    size = direction.group.size
+    whole = common_valid(rules, size)
     if whole is not None:
-        return whole if requested is None else min(requested, whole)
-    block = fixed_size(rules)
-    if block is None:
-        raise _size_error("no size suits both the description and the network", group, rules)
+        block = whole if requested is None else min(requested, whole)
+    else:
+        block = fixed_size(rules) or 0
+    if not block:
+        raise _size_error("no size suits both the description and the network", direction)
+    if block != size and axis.type == "channel":
+        raise _size_error("wrong number of channels", direction)
     return block
 
 
-def _check_may_split(
-    group: Group, rules: Sequence[SizeRule], followers: Sequence[Follower]
-) -> None:
-    axis = group.axes[0][1]
-    if axis.type in ("batch", "space") or axis.concatenable or any(f.halo for f in followers):
+def _check_may_cut(direction: Direction, *, asked: bool) -> None:
+    """Refuse to cut what can not be, or say that it is not described so."""
+    if direction.may_be_cut:
         return
-    if common_valid(rules, group.size) is not None:
-        raise _size_error("this axis can not be cut into blocks", group, rules)
-    raise _size_error("this axis is longer than the model takes, and can not be cut", group, rules)
+    if common_valid(direction.rules, direction.group.size) is None:
+        raise _size_error("this axis is longer than the model takes, and can not be cut", direction)
+    if asked:
+        member, axis = direction.group.axes[0]
+        warnings.warn(
+            f"the axis {axis.id!r} of tensor {member!r} is cut into blocks as asked for, though"
+            " it is not described as concatenable: results may differ from those of the whole",
+            BioimageioFnWarning,
+            stacklevel=3,
+        )
 
 
-def _size_error(what: str, group: Group, rules: Sequence[SizeRule]) -> SizeError:
-    member, axis = group.axes[0]
-    expected = " and ".join(dict.fromkeys(map(str, rules)))
-    return SizeError(what, tensor=member, axis=axis.id, expected=expected, got=group.size)
+def _size_error(what: str, direction: Direction) -> SizeError:
+    member, axis = direction.group.axes[0]
+    expected = " and ".join(dict.fromkeys(map(str, direction.rules)))
+    return SizeError(what, tensor=member, axis=axis.id, expected=expected, got=direction.group.size)
 
 
-def _planned(
-    name: str, grid: AxisGrid, followers: Mapping[Key, Follower], shapes: Sizes
-) -> PlannedAxis:
-    places: dict[Key, tuple[AxisBlock, ...]] = {}
-    for (member, axis), follower in followers.items():
+def _grow(direction: Direction) -> list[int]:
+    """What the starts of blocks may be multiples of, before anything follows them."""
+    return [1] if direction.group.type == "batch" else start_steps(direction.rules)
+
+
+def _grid(direction: Direction, block: int) -> AxisGrid:
+    size, rules, following = direction.group.size, direction.rules, direction.following
+    grow = _grow(direction)
+    steps = [align_step(step, following) for step in grow]
+    step = next((s for s in steps if max_stride(block, s, following) > 0), steps[-1])
+    whole = common_valid(rules, size)
+    if whole is not None and direction.group.type != "batch":
+        block = meeting_size(block, whole, grow[0], step)
+    padded = block + max(0, -(-(size - block) // step)) * step
+    return AxisGrid(size, block, grid_starts(padded, block, step, following))
+
+
+def _check_memory(pixels: int, memory: MemoryModel | None) -> None:
+    if memory is not None and memory.limit is not None and memory.of(pixels) > memory.limit:
+        raise BlockError(
+            "a block of this size takes more memory than it may",
+            expected=f"at most {memory.limit / 1e6:.0f} MB",
+            got=f"{memory.of(pixels) / 1e6:.0f} MB for {pixels} pixels",
+            remedy="allow more memory, or smaller blocks where the model takes them",
+        )
+
+
+def _planned(direction: Direction, grid: AxisGrid, shapes: Sizes) -> PlannedAxis:
+    places = {}
+    for (member, axis), follower in direction.followers.items():
         total = follower.of(grid.size)
         if (given := shapes.get(member, {}).get(axis, total)) != total:
             raise SizeError(
                 "this size does not follow from that of the other input",
                 tensor=member,
                 axis=axis,
-                expected=f"{total} pixels, as {name} has {grid.size}",
+                expected=f"{total} pixels, as {direction.name} has {grid.size}",
                 got=given,
             )
         if total < 1:
@@ -297,7 +299,8 @@ def _planned(
                 got=total,
             )
         places[member, axis] = place(grid, follower, total)
-    return PlannedAxis(name, grid, places)
+    halo = max(math.ceil(f.halo / f.scale) for f in direction.following)
+    return PlannedAxis(direction.name, grid, places, halo)
 
 
 def _output_sizes(
@@ -312,28 +315,30 @@ def _output_sizes(
     return {t.id: {a.id: size(t.id, a) for a in t.axes} for t in contract.raw_outputs}
 
 
-def _check_outputs(contract: ModelContract, plan: BlockPlan) -> None:
+def _check_joinable(contract: ModelContract, direction: Direction) -> None:
     """Refuse to cut where an output could not be put together again."""
-    if plan.count == 1:
-        return
-    for axis in plan.axes:
-        if len(axis.grid.starts) == 1:
-            continue
-        members = [member for member, _ in axis.places]
-        doubled = next((m for m in members if members.count(m) > 1), None)
-        if doubled is not None:
-            raise BlockError(
-                "two axes of a tensor go together, so that neither can be cut",
-                tensor=doubled,
-                axis=axis.name,
-                remedy="give a sample that the model takes in one piece",
-            )
-        following = set(members)
-        for tensor in contract.raw_outputs:
-            _check_output(tensor, tensor.id in following, axis.name)
+    members = [member for member, _ in direction.followers]
+    doubled = next((m for m in members if members.count(m) > 1), None)
+    if doubled is not None:
+        raise BlockError(
+            "two axes of a tensor go together, so that neither can be cut",
+            tensor=doubled,
+            axis=direction.name,
+            remedy="give a sample that the model takes in one piece",
+        )
+    for output in contract.raw_outputs:
+        _check_follows(output, direction.name, follows=output.id in members)
 
 
-def _check_output(output: TensorContract, follows: bool, axis: str) -> None:
+def _is_joinable(contract: ModelContract, direction: Direction) -> bool:
+    try:
+        _check_joinable(contract, direction)
+    except BlockError:
+        return False
+    return True
+
+
+def _check_follows(output: TensorContract, axis: str, *, follows: bool) -> None:
     unknown = [a.id for a in output.axes if isinstance(a.size, DataDependentSize)]
     if not follows or unknown:
         raise BlockError(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..contract.records import Padding
 from ..errors import BlockError
 from ..sample import BlockMeta, Sample, SampleBlock, part_of
-from .plan import BlockPlan, block_metas
+from .records import BlockPlan, block_metas
 
 __all__ = ["cut_block", "split"]
 

@@ -1,7 +1,6 @@
 """A plan says where everything lies before anything is read, and refuses what can not be right."""
 
 import pickle
-import time
 
 import numpy as np
 import pytest
@@ -20,9 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bioimageio_fn as fn
-from bioimageio_fn.blocks.plan import block_metas, plan_blocks
+from bioimageio_fn.blocks.choose import MemoryModel
+from bioimageio_fn.blocks.plan import plan_blocks
+from bioimageio_fn.blocks.records import block_metas
 from bioimageio_fn.contract.records import ParameterizedSize, admits
-from bioimageio_fn.errors import AxesError, BlockError, SizeError, UnknownMemberError
+from bioimageio_fn.errors import (
+    AxesError,
+    BioimageioFnWarning,
+    BlockError,
+    SizeError,
+    UnknownMemberError,
+)
 from bioimageio_fn.tensor import Tensor
 
 
@@ -266,8 +273,12 @@ def test_plans_are_values():
 def test_a_plan_can_be_read():
     text = str(planned(IMAGE, shape(50, 50), block_shape={"x": 12}))
 
-    assert text.startswith("6 blocks of batch=1, channel=1, y=52, x=12;")
-    assert text.endswith("more than the sample has")
+    assert text == (
+        "6 blocks of batch=1, channel=1, y=52, x=12; halo y=2, x=2; overlap and padding compute"
+        " 50 % more than the sample has; memory not measured"
+    )
+    limited = planned(IMAGE, shape(), memory=MemoryModel(fixed=5e8, per_pixel=1e6, limit=9e9))
+    assert str(limited).endswith("memory about 3.20 GB")
     assert str(planned(IMAGE, shape(12, 12))).startswith(
         "1 block of batch=1, channel=1, y=12, x=12"
     )
@@ -298,13 +309,11 @@ def test_planning_reads_no_data():
     assert plan.sizes["out"] == {"batch": 1, "channel": 1, "y": 4000, "x": 4000}
 
 
-def test_planning_a_slide_is_quick():
-    began = time.perf_counter()
+def test_a_slide_is_planned_in_small_blocks_too():
     plan = planned(IMAGE, shape(100_000, 100_000), block_shape={"y": 256, "x": 256})
 
     assert plan.count > 150_000
     assert hash(plan) == hash(plan)
-    assert time.perf_counter() - began < 2
 
 
 # ---------------------------------------------------------------- what is refused
@@ -418,12 +427,8 @@ def test_time_is_cut_only_if_it_is_concatenable_or_has_a_halo(concatenable, halo
     if concatenable or halo:
         assert planned(contract, shapes, block_shape={"time": 4}).count > 1
     else:
-        with pytest.raises(
-            (BlockError, SizeError), match="can not be cut.*tensor 'raw', axis 'time'"
-        ) as caught:
+        with pytest.warns(BioimageioFnWarning, match="'time'.*not described as concatenable"):
             planned(contract, shapes, block_shape={"time": 4})
-        # 10 is 4 + 6 * 1: the model takes it, it is the block shape that can not be
-        assert "longer than the model takes" not in str(caught.value)
 
 
 def test_a_fixed_time_axis_that_can_not_be_cut_is_refused():

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 import bioimageio_fn as fn
 from bioimageio_fn.blocks.merge import merge
-from bioimageio_fn.blocks.plan import block_metas, plan_blocks
+from bioimageio_fn.blocks.plan import plan_blocks
+from bioimageio_fn.blocks.records import block_metas
 from bioimageio_fn.blocks.split import split
 from bioimageio_fn.errors import BackendError, BioimageioFnError, BlockError
 from bioimageio_fn.pipeline import default_plan, run
