@@ -128,7 +128,9 @@ def fewest_pixels(directions: Sequence[Choices], budget: int) -> tuple[int, ...]
     picked = np.column_stack([picked[best[:, 0]], best[:, 1]])
     sizes = np.column_stack([f.sizes[picked[:, i]] for i, f in enumerate(fronts)])
     counts = np.column_stack([f.counts[picked[:, i]] for i, f in enumerate(fronts)])
-    order = np.lexsort((_oblong(sizes, directions), counts.astype(float).prod(axis=1)))
+    # what is long in the last direction lies closest together in memory
+    keys = (-sizes[:, -1], _oblong(sizes, directions), counts.astype(float).prod(axis=1))
+    order = np.lexsort(keys)
     return tuple(int(s) for s in sizes[order[0]])
 
 
