@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .axes import MemberId as MemberId
     from .backends.choose import Backend as Backend
     from .backends.choose import load_backend as load_backend
+    from .blocks.choose import MemoryModel as MemoryModel
     from .blocks.merge import merge as merge
     from .blocks.plan import plan_blocks as plan_blocks
     from .blocks.records import BlockPlan as BlockPlan
@@ -60,6 +61,10 @@ if TYPE_CHECKING:
     from .pipeline import Carried as Carried
     from .pipeline import Pipeline as Pipeline
     from .pipeline import default_plan as default_plan
+    from .pipeline import predict_blocks as predict_blocks
+    from .pipeline import predict_sample_with_blocking as predict_sample_with_blocking
+    from .pipeline import predict_sample_with_fixed_blocking as predict_sample_with_fixed_blocking
+    from .pipeline import predict_sample_without_blocking as predict_sample_without_blocking
     from .pipeline import run as run
     from .pipeline import run_carrying as run_carrying
     from .prediction import predict as predict
@@ -83,6 +88,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "axes": ("Axis", "AxisId", "MemberId"),
     "backends.choose": ("Backend", "load_backend"),
+    "blocks.choose": ("MemoryModel",),
     "blocks.merge": ("merge",),
     "blocks.plan": ("plan_blocks",),
     "blocks.records": ("BlockPlan",),
@@ -123,6 +129,10 @@ _NAMES = {
         "Carried",
         "Pipeline",
         "default_plan",
+        "predict_blocks",
+        "predict_sample_with_blocking",
+        "predict_sample_with_fixed_blocking",
+        "predict_sample_without_blocking",
         "run",
         "run_carrying",
     ),

@@ -22,6 +22,7 @@ __all__ = [
     "cast",
     "comparable",
     "dtype_name",
+    "is_lazy",
     "is_native",
     "namespace",
     "saturated",
@@ -53,9 +54,14 @@ def dtype_name(dtype: object) -> str:
     return name if isinstance(name, str) else str(dtype).rpartition(".")[2]
 
 
+def is_lazy(data: Array) -> bool:
+    """Whether something is no array of a library, but a source that is read by slicing."""
+    return not array_api_compat.is_array_api_obj(data)
+
+
 def as_array(data: Array) -> Array:
     """The array behind a lazy source (Zarr, h5py), read whole; an array of a library as it is."""
-    if array_api_compat.is_array_api_obj(data):
+    if not is_lazy(data):
         return data
     # not every lazy source can be made an array as a whole, but each can be sliced
     return np.asarray(data[(slice(None),) * len(data.shape)] if hasattr(data, "shape") else data)

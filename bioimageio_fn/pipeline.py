@@ -7,26 +7,23 @@ of unpadded data, each of the tensor that reaches its step; forward runs once fo
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 from immutabledict import immutabledict
 
-from .arrays import warn_of_loss
+from .arrays import is_lazy, warn_of_loss
 from .axes import MemberId
 from .backends.choose import Backend
+from .blocks.join import Join, crop
 from .blocks.merge import merge
 from .blocks.plan import plan_blocks
 from .blocks.records import BlockPlan
 from .blocks.split import split
-from .contract.records import ModelContract, ReferencedSize, TensorContract
-from .errors import (
-    BackendError,
-    BioimageioFnWarning,
-)
+from .contract.records import ModelContract, ReferencedSize
+from .forward import forward_blocks
 from .ops.chain import (
     Chain,
     apply,
@@ -38,14 +35,25 @@ from .ops.chain import plan as plan_chain
 from .ops.fitting import Running, fit, processed
 from .ops.fitting import carried as carried_on
 from .ops.instance_records import ToLabels
+from .ops.kernels import Cast, Mapped
 from .ops.records import Pointwise
 from .ops.transform import Step, Transform
 from .reading import as_sample
-from .sample import Sample, SampleBlock
+from .sample import BlockMeta, Sample, SampleBlock
 from .spec import sample_spec
 from .tensor import Tensor, astype, holds, slice_axes
 
-__all__ = ["Carried", "Pipeline", "default_plan", "run", "run_carrying"]
+__all__ = [
+    "Carried",
+    "Pipeline",
+    "default_plan",
+    "predict_blocks",
+    "predict_sample_with_blocking",
+    "predict_sample_with_fixed_blocking",
+    "predict_sample_without_blocking",
+    "run",
+    "run_carrying",
+]
 
 OnProgress = Callable[[int, int], None]
 
@@ -132,7 +140,7 @@ def default_plan(pipeline: Pipeline, inputs: Any, **options: Any) -> BlockPlan:
 
     Args:
         inputs: a `Sample`, a mapping of tensors or arrays, or one array.
-        options: `block_shape` and `halo`, as of `plan_blocks`.
+        options: those of `plan_blocks`, such as `block_shape` and `halo`.
 
     Raises:
         BlockError, SizeError: if the sample can not be brought to sizes that the model takes.
@@ -153,6 +161,7 @@ def run(
     plan: BlockPlan | None = None,
     *,
     on_progress: OnProgress | None = None,
+    join: Join = crop,
 ) -> Sample:
     """Predict a sample, block by block as planned.
 
@@ -161,6 +170,8 @@ def run(
         inputs: a `Sample`, a mapping of tensors or arrays, or one array.
         plan: how the sample is cut; by default as little as the model allows.
         on_progress: called with (blocks done, blocks in all), first with none done.
+        join: what two blocks say of the pixels that both have; see `bioimageio_fn.blocks.join`.
+            Unless it is `crop`, postprocessing waits for the whole.
 
     Returns:
         The outputs as described, of the size that the inputs have.
@@ -181,7 +192,7 @@ def run(
         >>> bool(np.allclose(whole, blocks, atol=1e-5))
         True
     """
-    return _run(pipeline, inputs, pipeline.carried, plan, on_progress)[0]
+    return _run(pipeline, inputs, pipeline.carried, plan, on_progress=on_progress, join=join)[0]
 
 
 def run_carrying(
@@ -200,18 +211,37 @@ def run_carrying(
         carried: what is known of the samples before this one; `Carried()` for the first.
         pipeline, inputs, plan, on_progress: as of `run`.
     """
-    result, seen = _run(pipeline, inputs, carried, plan, on_progress)
+    result, seen = _run(pipeline, inputs, carried, plan, on_progress=on_progress)
     return result, carried if seen is None else seen
 
 
-def _run(
-    pipeline: Pipeline,
-    inputs: Any,
-    carried: Carried | None,
-    plan: BlockPlan | None,
-    on_progress: OnProgress | None,
-) -> tuple[Sample, Carried | None]:
-    """As `run_carrying`; without what is carried, each sample is measured alone."""
+@attrs.frozen
+class _Ready:
+    """A sample, and all that is done with it.
+
+    Args:
+        sample: the inputs, with the statistics that are known.
+        plan: its blocks.
+        before: preprocessing, with its statistics.
+        after: postprocessing, with those that are known before the network has run.
+        tail: how many steps of it run on blocks.
+        present: numbers of the steps of preprocessing that have something to do.
+        seen: what preprocessing knows of the data set now.
+    """
+
+    sample: Sample
+    plan: BlockPlan
+    before: Chain
+    after: Chain
+    tail: int
+    present: Sequence[int]
+    seen: Running
+
+
+def _ready(
+    pipeline: Pipeline, inputs: Any, plan: BlockPlan | None, carried: Carried | None
+) -> _Ready:
+    """Everything that is done before the first block is read; data are read to be measured."""
     sample = as_sample(inputs, pipeline.contract)
     plan = default_plan(pipeline, sample) if plan is None else plan
     known = attrs.evolve(sample, stat={**pipeline.statistics, **sample.stat})
@@ -225,29 +255,176 @@ def _run(
         before, seen = carried_on(chain, known, _mine(carried.before, present))
     scopes = ("sample", "dataset") if carried is None else ("sample",)
     after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat, scopes=scopes)
-    head = block_safe_from(before, plan.touched)
-    tail = _blockwise_steps(after, plan)
+    return _Ready(known, plan, before, after, _blockwise_steps(after, plan), present, seen)
+
+
+def _run(
+    pipeline: Pipeline,
+    inputs: Any,
+    carried: Carried | None,
+    plan: BlockPlan | None,
+    *,
+    on_progress: OnProgress | None,
+    join: Join = crop,
+) -> tuple[Sample, Carried | None]:
+    """As `run_carrying`; without what is carried, each sample is measured alone."""
+    ready = _ready(pipeline, inputs, plan, carried)
+    if join is not crop:  # a blend is made of what the network gives
+        ready = attrs.evolve(ready, tail=0)
+    sample, after, tail = ready.sample, ready.after, ready.tail
     lost: set[str] = set()
-    prepared = _paddable(apply(before[:head], sample, lost=lost), pipeline.contract, plan)
-    blocks = (_on_block(before[head:], block, plan, lost) for block in split(prepared, plan))
-    raw = _forward_blocks(pipeline, blocks, on_progress)
-    done = (_on_block(after[:tail], block, plan, lost) for block in raw)
-    merged = attrs.evolve(merge(done, plan), stat=known.stat)
+    merged = merge(_blocks(pipeline, ready, lost, on_progress), ready.plan, join=join)
     numbers = range(tail, len(after))
     running = None if carried is None else _mine(carried.after, numbers)
-    ended, seen_after = processed(after[tail:], merged, running, unprocessed=known, lost=lost)
-    for dtype in sorted(lost):
-        warn_of_loss(dtype)
+    ended, seen_after = processed(
+        after[tail:],
+        attrs.evolve(merged, stat=sample.stat),
+        running,
+        unprocessed=sample,
+        lost=lost,
+    )
+    _say(lost)
     members = {
-        name: _cropped(tensor, name, pipeline.contract, plan)
+        name: _cropped(tensor, name, pipeline.contract, ready.plan)
         for name, tensor in ended.members.items()
     }
     result = Sample(members, id=sample.id)
     if carried is None:
         return result, None
     return result, Carried(
-        _joined(carried.before, seen, present), _joined(carried.after, seen_after, numbers)
+        _joined(carried.before, ready.seen, ready.present),
+        _joined(carried.after, seen_after, numbers),
     )
+
+
+def _say(lost: set[str]) -> None:
+    for dtype in sorted(lost):
+        warn_of_loss(dtype)
+
+
+def _blocks(
+    pipeline: Pipeline, ready: _Ready, lost: set[str], on_progress: OnProgress | None
+) -> Iterator[SampleBlock]:
+    """The blocks of a sample behind preprocessing, network and block-safe postprocessing."""
+    plan, contract = ready.plan, pipeline.contract
+    head = block_safe_from(ready.before, plan.touched)
+    prepared = _paddable(apply(ready.before[:head], ready.sample, lost=lost), contract, plan)
+    blocks = (_on_block(ready.before[head:], block, plan, lost) for block in split(prepared, plan))
+    if on_progress is not None:
+        on_progress(0, plan.count)
+    for block in forward_blocks(pipeline.backend, contract, blocks, stack=plan.stack):
+        yield _on_block(ready.after[: ready.tail], block, plan, lost)
+        if on_progress is not None:
+            on_progress(block.meta.index + 1, plan.count)
+
+
+def predict_blocks(
+    pipeline: Pipeline,
+    inputs: Any,
+    plan: BlockPlan | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+) -> Iterator[SampleBlock]:
+    """Predict a sample, and give each block as soon as it is finished.
+
+    For previews, and for predictions that may be stopped: just stop asking. `merge` puts the blocks
+    together.
+
+    Args:
+        pipeline, inputs, plan, on_progress: as of `run`.
+
+    Returns:
+        A generator of finished blocks. Where a step of postprocessing needs the whole (it finds
+        objects, or measures the output), the whole is the only block that comes.
+
+    Raises:
+        AxesError, SizeError, MissingMemberError, UnknownMemberError: as `run`, at once.
+
+    Examples:
+        >>> import numpy as np
+        >>> import bioimageio_fn as fn
+        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
+        >>> image = np.zeros((100, 300), "uint16")
+        >>> plan = default_plan(pipeline, image, block_shape={"x": 128})
+        >>> first = next(predict_blocks(pipeline, image, plan))
+        >>> first.meta.index, first.meta.count, first.sample["probability"].sizes["x"]
+        (0, 4, 128)
+    """
+    ready = _ready(pipeline, inputs, plan, pipeline.carried)
+    if ready.tail < len(ready.after):
+        return _as_one_block(pipeline, ready, on_progress)
+    return _finished(pipeline, ready, on_progress)
+
+
+def _finished(
+    pipeline: Pipeline, ready: _Ready, on_progress: OnProgress | None
+) -> Iterator[SampleBlock]:
+    lost: set[str] = set()
+    yield from _blocks(pipeline, ready, lost, on_progress)
+    _say(lost)
+
+
+def _as_one_block(
+    pipeline: Pipeline, ready: _Ready, on_progress: OnProgress | None
+) -> Iterator[SampleBlock]:
+    whole = run(pipeline, ready.sample, ready.plan, on_progress=on_progress)
+    yield SampleBlock(whole, BlockMeta(0, 1, {}))
+
+
+def predict_sample_without_blocking(pipeline: Pipeline, inputs: Any) -> Sample:
+    """Predict a sample in one block, however large; the name that users know.
+
+    Examples:
+        >>> import numpy as np
+        >>> import bioimageio_fn as fn
+        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
+        >>> predict_sample_without_blocking(pipeline, np.zeros((40, 50), "uint16"))
+        Sample(probability=Tensor(batch=1, channel=1, y=40, x=50, dtype=float32))
+    """
+    return run(pipeline, inputs, default_plan(pipeline, inputs, block_shape={}))
+
+
+def predict_sample_with_blocking(
+    pipeline: Pipeline,
+    inputs: Any,
+    blocksize_parameter: int | Mapping[Any, Any] | None = None,
+    *,
+    batch_size: int | None = None,
+) -> Sample:
+    """Predict a sample in blocks of the sizes that the format's parameter n stands for.
+
+    Args:
+        blocksize_parameter: see `plan_blocks`; by default the blocks that compute the fewest
+            pixels.
+        batch_size: how many samples, or blocks of one, the network gets at a time.
+
+    Examples:
+        >>> import numpy as np
+        >>> import bioimageio_fn as fn
+        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
+        >>> predict_sample_with_blocking(pipeline, np.zeros((40, 50), "uint16"), 1)
+        Sample(probability=Tensor(batch=1, channel=1, y=40, x=50, dtype=float32))
+    """
+    options = {"blocksize_parameter": blocksize_parameter, "batch_size": batch_size}
+    return run(pipeline, inputs, default_plan(pipeline, inputs, **options))
+
+
+def predict_sample_with_fixed_blocking(
+    pipeline: Pipeline, inputs: Any, input_block_shape: Mapping[str, Any]
+) -> Sample:
+    """Predict a sample in blocks of a given shape.
+
+    Args:
+        input_block_shape: `block_shape` of `plan_blocks`.
+
+    Examples:
+        >>> import numpy as np
+        >>> import bioimageio_fn as fn
+        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
+        >>> predict_sample_with_fixed_blocking(pipeline, np.zeros((90, 80), "uint8"), {"x": 64})
+        Sample(probability=Tensor(batch=1, channel=1, y=90, x=80, dtype=float32))
+    """
+    return run(pipeline, inputs, default_plan(pipeline, inputs, block_shape=input_block_shape))
 
 
 def _cropped(tensor: Tensor, name: MemberId, contract: ModelContract, plan: BlockPlan) -> Tensor:
@@ -295,7 +472,7 @@ def _blockwise_steps(chain: Chain, plan: BlockPlan) -> int:
 def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sample:
     """Cast a member whose type can not hold its pad value to the described type, which can."""
     members = {
-        name: astype(tensor, contract.tensor(name).dtype or "float32")
+        name: _cast(tensor, contract.tensor(name).dtype or "float32")
         if plan.padding[name].mode == "constant"
         and not holds(tensor.dtype, plan.padding[name].value)
         else tensor
@@ -304,56 +481,14 @@ def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sampl
     return attrs.evolve(sample, members=members)
 
 
+def _cast(tensor: Tensor, dtype: str) -> Tensor:
+    """The tensor in another type; a lazy one is cast where it is read."""
+    if is_lazy(tensor.data):
+        return Tensor(Mapped(tensor.data, [Cast(dtype)]), tensor.axes)
+    return astype(tensor, dtype)
+
+
 def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan, lost: set[str]) -> SampleBlock:
     modes = {name: padding.mode for name, padding in plan.padding.items()}
     cut = cut_chain(chain, block.meta.regions, modes)
     return attrs.evolve(block, sample=apply(cut, block.sample, lost=lost))
-
-
-def _forward_blocks(
-    pipeline: Pipeline, blocks: Iterable[SampleBlock], on_progress: OnProgress | None
-) -> Iterator[SampleBlock]:
-    """Run the network on each block."""
-    for block in blocks:
-        if on_progress is not None and block.meta.index == 0:
-            on_progress(0, block.meta.count)
-        outputs = _forward(pipeline, block.sample)
-        yield attrs.evolve(block, sample=outputs)
-        if on_progress is not None:
-            on_progress(block.meta.index + 1, block.meta.count)
-
-
-def _forward(pipeline: Pipeline, sample: Sample) -> Sample:
-    contract = pipeline.contract
-    members = [sample.members.get(t.id) for t in contract.inputs]
-    results = pipeline.backend(*(None if m is None else m.data for m in members))
-    if not isinstance(results, tuple):
-        raise BackendError("a backend gives a tuple of arrays", got=type(results).__name__)
-    expected = contract.raw_outputs
-    if len(results) < len(expected):
-        raise BackendError(
-            "the network gave too few outputs",
-            expected=", ".join(t.id for t in expected),
-            got=f"{len(results)} arrays",
-        )
-    if len(results) > len(expected):
-        warnings.warn(
-            f"the network gave {len(results)} outputs, its description has {len(expected)};"
-            " the rest is dropped",
-            BioimageioFnWarning,
-            stacklevel=2,
-        )
-    named = {t.id: _raw_tensor(r, t) for t, r in zip(expected, results, strict=False)}
-    return Sample(named, id=sample.id)
-
-
-def _raw_tensor(array: Any, contract: TensorContract) -> Tensor:
-    shape = tuple(array.shape)
-    if len(shape) != len(contract.axes):
-        raise BackendError(
-            "the network gave an output with other axes than described",
-            tensor=MemberId(contract.id),
-            expected=contract,
-            got=f"shape {shape}",
-        )
-    return Tensor(array, contract.axis_ids)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .blocks.records import BlockPlan
 from .contract.records import ModelContract
 from .errors import AxesError, DeviceError, FileWriteError
 from .io.images import check_writable, read_image, write_image
@@ -20,6 +21,7 @@ from .pipeline import (
     Carried,
     OnProgress,
     Pipeline,
+    default_plan,
     run,
     run_carrying,
 )
@@ -39,6 +41,8 @@ def predict(
     save_output_path: Path_ | None = None,
     weights_format: str | None = None,
     devices: str | None = None,
+    blocksize_parameter: int | Mapping[Any, Any] | None = None,
+    input_block_shape: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     trust_code: bool = False,
 ) -> Sample:
@@ -56,6 +60,11 @@ def predict(
             needs the former.
         weights_format: which weights to run; by default the first that can be run here.
         devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
+        blocksize_parameter: size of the blocks as n of the sizes `min + n * step` that the
+            description allows; for all axes, by axis, or by input and axis. By default blocks are
+            those that compute the fewest pixels, see `plan_blocks`.
+        input_block_shape: or their size in pixels, by axis, or by input and axis; `{}` for the
+            whole image in one block.
         on_progress: called with (blocks done, blocks in all).
         trust_code: whether Python code that comes with the model may run.
 
@@ -78,7 +87,8 @@ def predict(
     if save_output_path is not None:
         _check_paths(save_output_path, loaded.contract)
     sample = _read(inputs, loaded.contract, sample_id or "sample", named=sample_id is not None)
-    result = run(loaded, sample, on_progress=on_progress)
+    plan = _planned(loaded, sample, blocksize_parameter, input_block_shape)
+    result = run(loaded, sample, plan, on_progress=on_progress)
     if save_output_path is not None:
         save_sample(result, save_output_path)
     return result
@@ -92,6 +102,8 @@ def predict_many(
     save_output_path: Path_ | None = None,
     weights_format: str | None = None,
     devices: str | None = None,
+    blocksize_parameter: int | Mapping[Any, Any] | None = None,
+    input_block_shape: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     trust_code: bool = False,
 ) -> Iterator[Sample]:
@@ -102,7 +114,8 @@ def predict_many(
     `create_prediction_pipeline(model, dataset_for_initial_statistics=...)`.
 
     Args:
-        model, weights_format, devices, on_progress, trust_code: as of `predict`.
+        model, weights_format, devices, blocksize_parameter, input_block_shape, on_progress,
+            trust_code: as of `predict`.
         inputs: one item for each sample, as of `predict`; may be a generator.
         sample_id: id of each sample that brings none and is not read from a file; `{i}` is its
             number, also with a format, as in `{i:03}`.
@@ -136,23 +149,48 @@ def predict_many(
                 expected="{sample_id} in the path",
                 got=str(save_output_path),
             )
-    return _predict_each(loaded, inputs, sample_id, save_output_path, on_progress)
+    samples = _samples(loaded, inputs, sample_id, save_output_path)
+
+    def planned(sample: Sample) -> BlockPlan:
+        return _planned(loaded, sample, blocksize_parameter, input_block_shape)
+
+    return _predict_each(loaded, samples, planned, save_output_path, on_progress)
 
 
-def _predict_each(
+def _planned(
     pipeline: Pipeline,
-    inputs: Iterable[Any],
-    sample_id: str,
-    save_output_path: Path_ | None,
-    on_progress: OnProgress | None,
+    sample: Sample,
+    blocksize_parameter: int | Mapping[Any, Any] | None,
+    block_shape: Mapping[str, Any] | None,
+) -> BlockPlan:
+    return default_plan(
+        pipeline, sample, blocksize_parameter=blocksize_parameter, block_shape=block_shape
+    )
+
+
+def _samples(
+    pipeline: Pipeline, inputs: Iterable[Any], sample_id: str, save_output_path: Path_ | None
 ) -> Iterator[Sample]:
+    """The samples, read one after the other, each of which can be written."""
     written: set[Path] = set()
-    known = Carried() if pipeline.carried is None else pipeline.carried
     for i, item in enumerate(inputs):
         sample = _read(item, pipeline.contract, _numbered(sample_id, i), named=False)
         if save_output_path is not None:
             written |= _new_paths(save_output_path, sample, pipeline.contract, written)
-        result, known = run_carrying(pipeline, sample, known, on_progress=on_progress)
+        yield sample
+
+
+def _predict_each(
+    pipeline: Pipeline,
+    samples: Iterable[Sample],
+    planned: Callable[[Sample], BlockPlan],
+    save_output_path: Path_ | None,
+    on_progress: OnProgress | None,
+) -> Iterator[Sample]:
+    known = Carried() if pipeline.carried is None else pipeline.carried
+    for sample in samples:
+        plan = planned(sample)
+        result, known = run_carrying(pipeline, sample, known, plan, on_progress=on_progress)
         if save_output_path is not None:
             save_sample(result, save_output_path)
         yield result

@@ -4,7 +4,8 @@ What holds here:
 
 - a tensor never changes: NumPy data are held as a read-only view, also after pickling;
 - data are not copied by making a tensor, slicing, cropping, transposing, or adding single axes;
-- slicing a lazy source (memmap, Zarr, h5py) reads only that region;
+- slicing a lazy source (memmap, Zarr, h5py) reads only that region, and transposing it or adding
+  and dropping single axes reads nothing;
 - axes are always named, never counted.
 
 A read-only view still shows what its owner writes to the array later: do not write to an array
@@ -20,9 +21,10 @@ import array_api_compat
 import attrs
 import numpy as np
 
-from .arrays import DTYPES, Array, as_array, cast, dtype_name, namespace, to_numpy
+from .arrays import DTYPES, Array, as_array, cast, dtype_name, is_lazy, namespace, to_numpy
 from .axes import AxisId, as_axes, permutation
 from .errors import ArrayError, AxesError, OperationError, SizeError
+from .lazy import Rearranged
 
 __all__ = [
     "PadMode",
@@ -224,7 +226,8 @@ def pad(
         raise OperationError(
             "no such pad mode", expected=f"one of {', '.join(PAD_MODES)}", got=mode
         )
-    if mode == "constant" and not holds(tensor.dtype, value):
+    added = any(before or after for before, after in widths.values())
+    if added and mode == "constant" and not holds(tensor.dtype, value):
         raise ArrayError(
             "this data type can not hold the pad value", expected=tensor.dtype, got=value
         )
@@ -306,7 +309,9 @@ def transpose(tensor: Tensor, axes: str | Iterable[str]) -> Tensor:
     order = permutation(tensor.axes, wanted)
     if order == tuple(range(len(order))):
         return tensor
-    data = as_array(tensor.data)
+    if is_lazy(tensor.data):
+        return Tensor(Rearranged(tensor.data, order), wanted)
+    data = tensor.data
     return Tensor(namespace(data).permute_dims(data, order), wanted)
 
 
@@ -320,7 +325,12 @@ def insert_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
     new = as_axes(axes)
     if not new:
         return tensor
-    return Tensor(as_array(tensor.data)[(*(None,) * len(new), ...)], (*new, *tensor.axes))
+    axes = (*new, *tensor.axes)
+    if is_lazy(tensor.data):
+        return Tensor(
+            Rearranged(tensor.data, (*(None,) * len(new), *range(len(tensor.axes)))), axes
+        )
+    return Tensor(tensor.data[(*(None,) * len(new), ...)], axes)
 
 
 def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
@@ -345,8 +355,12 @@ def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
                 expected=1,
                 got=tensor.sizes[axis],
             )
-    key = tuple(0 if axis in dropped else slice(None) for axis in tensor.axes)
-    return Tensor(tensor.data[key], [a for a in tensor.axes if a not in dropped])
+    kept = [i for i, axis in enumerate(tensor.axes) if axis not in dropped]
+    axes = [tensor.axes[i] for i in kept]
+    if is_lazy(tensor.data):
+        return Tensor(Rearranged(tensor.data, kept), axes)
+    key = tuple(slice(None) if i in kept else 0 for i in range(len(tensor.axes)))
+    return Tensor(tensor.data[key], axes)
 
 
 def astype(tensor: Tensor, dtype: str) -> Tensor:

@@ -117,6 +117,16 @@ CALLS = {
     "__version__": lambda t: fn.__version__.count(".") == 2,
     "Pipeline": lambda t: t.demo(t.image)["probability"].shape == (1, 1, 80, 96),
     "Pipeline.close": lambda t: t.demo.close() or t.demo.close() or t.demo(t.image),
+    "predict_sample_without_blocking": lambda t: fn.predict_sample_without_blocking(
+        t.demo, t.sample
+    ),
+    "predict_sample_with_blocking": lambda t: fn.predict_sample_with_blocking(
+        t.demo, t.sample, blocksize_parameter=1, batch_size=2
+    ),
+    "predict_sample_with_fixed_blocking": lambda t: fn.predict_sample_with_fixed_blocking(
+        t.demo, t.sample, input_block_shape={"x": 64}
+    ),
+    "predict_blocks": lambda t: len(list(fn.predict_blocks(t.demo, t.sample, cut(t)))) > 1,
     "split": lambda t: len(list(fn.split(t.sample, cut(t)))) == cut(t).count > 1,
     "merge": lambda t: fn.merge(fn.split(t.sample, cut(t)), cut(t)) == t.sample,
     "test_inputs": lambda t: list(fn.test_inputs(fn.demo_model()).members) == ["raw"],

@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from click.testing import CliRunner
+from descriptions import build, image04
 
 import bioimageio_fn as fn
 from bioimageio_fn.cli.main import cli
@@ -80,17 +81,54 @@ def test_predict_equals_bare_numpy_and_onnxruntime(real_model, nuclei, crop):
     np.testing.assert_allclose(np.asarray(actual)[0, 0], expected, rtol=0, atol=1e-5)
 
 
-def test_blocks_equal_the_whole_borders_included(real_model, nuclei):
-    image = np.concatenate([nuclei[0], nuclei[0][:, :189]], axis=1)[:300]
-    assert image.shape[1] == 701
+@pytest.fixture(scope="module")
+def free(real_model, nuclei):
+    """The pipeline that takes any size, an image of 1000 x 1501, and its prediction as a whole."""
     pipeline = fn.create_prediction_pipeline(real_model / "parameterized.bioimageio.yaml")
-    sample = fn.as_sample(image, pipeline.contract)
-    plan = fn.default_plan(pipeline, sample, block_shape={"y": 192, "x": 256}, halo=64)
-    assert plan.count > 4
+    image = np.tile(nuclei[0], (2, 3))[:1000, :1501]
+    return pipeline, image, np.asarray(fn.predict_sample_without_blocking(pipeline, image))
 
-    whole, blocks = fn.run(pipeline, sample), fn.run(pipeline, sample, plan)
 
-    np.testing.assert_allclose(np.asarray(blocks), np.asarray(whole), rtol=0, atol=1e-5)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"block_shape": {"y": 512, "x": 512}},
+        {"block_shape": {"x": 400}},
+        {"blocksize_parameter": {"y": 20, "x": 44}},
+        {"memory": fn.MemoryModel(fixed=0, per_pixel=1, limit=500_000)},
+    ],
+    ids=str,
+)
+def test_blocks_equal_the_whole_borders_included(free, options):
+    pipeline, image, whole = free
+    plan = fn.default_plan(pipeline, image, halo=64, **options)
+    assert plan.count > 1
+
+    np.testing.assert_allclose(fn.run(pipeline, image, plan), whole, rtol=0, atol=1e-5)
+
+
+def test_the_described_halo_is_shorter_than_the_reach_and_that_shows(free):
+    pipeline, image, whole = free
+    plan = fn.default_plan(pipeline, image, block_shape={"y": 512, "x": 512})
+    difference = np.abs(np.asarray(fn.run(pipeline, image, plan)) - whole).max()
+
+    assert 1e-4 < difference < 1e-1
+
+
+def test_blocks_of_a_description_in_0_4_equal_the_whole(free):
+    pipeline, image, whole = free
+    normalise = {"mode": "per_sample", "axes": "yx", "eps": 1e-6}
+    model = image04(
+        smallest=80,
+        by=16,
+        halo=32,
+        pre=[{"name": "zero_mean_unit_variance", "kwargs": normalise}],
+        post=[{"name": "sigmoid"}],
+    )
+    twin = fn.create_prediction_pipeline(build(model), backend=pipeline.backend)
+    plan = fn.default_plan(twin, image, block_shape={"y": 640, "x": 512}, halo=64)
+
+    np.testing.assert_allclose(fn.run(twin, image, plan), whole, rtol=0, atol=1e-5)
 
 
 def test_a_model_of_fixed_size_runs_on_an_image_larger_than_it(real_model, nuclei):

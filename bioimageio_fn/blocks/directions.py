@@ -45,7 +45,7 @@ Sizes: TypeAlias = Mapping[Any, Mapping[Any, int]]
 
 
 def check_shapes(contract: ModelContract, shapes: Sizes) -> None:
-    """Refuse sizes that are not those of the axes of inputs."""
+    """Refuse sizes that are not those of the axes of inputs, or are none."""
     for member, sizes in shapes.items():
         axes = contract.tensor(member, "input").axis_ids
         if set(map(str, sizes)) != set(axes):
@@ -54,6 +54,11 @@ def check_shapes(contract: ModelContract, shapes: Sizes) -> None:
                 tensor=member,
                 expected=axes,
                 got=tuple(sizes),
+            )
+        empty = next((axis for axis, size in sizes.items() if size < 1), None)
+        if empty is not None:
+            raise SizeError(
+                "nothing is there to be cut", tensor=member, axis=empty, expected="1 or more", got=0
             )
 
 

@@ -1,59 +1,117 @@
 """`merge`: a whole sample from its blocks.
 
-What holds here: every pixel is written once, by the block whose own it is; blocks may come in any
-order; a missing block is an error, never a hole.
+What holds here: every pixel is written, by the block whose own it is or as a blend of all that have
+it; blocks may come in any order; a missing block is an error, never a hole; no more than one block
+is held beside what is written to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import array_api_compat
 
-from ..arrays import as_array, namespace
+from ..arrays import as_array, namespace, to_numpy
 from ..axes import AxisId, MemberId
 from ..errors import BackendError, BlockError
-from ..sample import AxisBlock, Region, Sample, SampleBlock
+from ..sample import Region, Sample, SampleBlock
+from ..spec import TensorSpec
 from ..tensor import Tensor, slice_axes
+from .join import Join, Weights, crop, join_weights
 from .records import BlockPlan
 
-__all__ = ["merge"]
+__all__ = ["Create", "merge", "written"]
+
+Create: TypeAlias = Callable[[MemberId, TensorSpec], Any]
+"""Gives what a whole tensor of that name and form is written to: anything with item assignment."""
 
 
-def merge(blocks: Iterable[SampleBlock], plan: BlockPlan) -> Sample:
+def merge(
+    blocks: Iterable[SampleBlock],
+    plan: BlockPlan,
+    *,
+    join: Join = crop,
+    create: Create | None = None,
+) -> Sample:
     """Put the blocks of a plan together.
 
     Args:
         blocks: every block of the plan once, in any order. They may hold the inputs (`merge` then
             undoes `split`) or the outputs of the model.
+        join: what two blocks say of the pixels that both have; see `bioimageio_fn.blocks.join`.
+        create: makes what the tensors are written to (a memmap, a Zarr array); by default arrays in
+            memory, of the library and on the device of the blocks.
+
+    Returns:
+        The whole tensors: what `create` made, with axes.
 
     Raises:
         BlockError: if a block is missing or comes twice.
         BackendError: if a block has not the size that the plan says.
+
+    Examples:
+        >>> import bioimageio_fn as fn
+        >>> import numpy as np
+        >>> from bioimageio_fn.blocks.split import split
+        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
+        >>> sample = fn.as_sample(np.arange(6000).reshape(60, 100), pipeline.contract)
+        >>> plan = fn.default_plan(pipeline, sample, block_shape={"x": 64})
+        >>> disk = np.empty((1, 1, 60, 100), int)
+        >>> again = merge(split(sample, plan), plan, create=lambda name, spec: disk)
+        >>> plan.count, again["raw"] == sample["raw"], int(disk[0, 0, 59, 99])
+        (6, True, 5999)
     """
-    arrays: dict[MemberId, Any] = {}
+    targets: dict[MemberId, Any] = {}
     axes: dict[MemberId, tuple[AxisId, ...]] = {}
-    seen: set[int] = set()
-    sample_id: str | None = None
-    for block in blocks:
-        _check_block(block, seen, set(arrays), plan)
-        seen.add(block.meta.index)
+    sample_id = None
+    for block in written(blocks, plan, targets, join=join, create=create):
         sample_id = block.sample.id
+        axes |= {name: tensor.axes for name, tensor in block.sample.members.items()}
+    return Sample({n: Tensor(target, axes[n]) for n, target in targets.items()}, id=sample_id)
+
+
+def written(
+    blocks: Iterable[SampleBlock],
+    plan: BlockPlan,
+    targets: dict[MemberId, Any],
+    *,
+    join: Join = crop,
+    create: Create | None = None,
+) -> Iterator[SampleBlock]:
+    """Write blocks one after the other, and pass each on behind that.
+
+    Args:
+        targets: takes what is written to, by name, when the first block comes.
+        blocks, plan, join, create: as of `merge`.
+
+    Raises:
+        BlockError, BackendError: as `merge`; for missing blocks when all others are through.
+    """
+    seen: set[int] = set()
+    weights = {} if join is crop else join_weights(plan, join)
+    for block in blocks:
+        _check_block(block, seen, targets, plan)
+        seen.add(block.meta.index)
         for name, tensor in block.sample.members.items():
             region = block.meta.regions.get(name, {})
-            own = _own(name, tensor, region, plan)
-            axes[name] = tensor.axes
-            if plan.count == 1:
-                arrays[name] = own.data
-            else:
-                _write(arrays, name, own, region, plan)
+            _check_size(name, tensor, region, plan)
+            if plan.count == 1 and create is None:
+                targets[name] = _own(tensor, region).data
+                continue
+            if name not in targets:
+                if weights:
+                    _check_blendable(name, tensor)
+                targets[name] = _target(name, tensor, region, plan, create)
+                if weights:
+                    targets[name][...] = 0
+            _write(targets[name], name, tensor, region, weights)
+        yield block
     if len(seen) != plan.count:
         missing = sorted(set(range(plan.count)) - seen)
         raise BlockError(
             "blocks are missing", expected=f"{plan.count} blocks", got=f"no {missing[:5]}"
         )
-    return Sample({name: Tensor(array, axes[name]) for name, array in arrays.items()}, id=sample_id)
 
 
 def _check_block(
@@ -79,8 +137,7 @@ def _check_block(
         )
 
 
-def _own(name: MemberId, tensor: Tensor, region: Region, plan: BlockPlan) -> Tensor:
-    """The part of a block's tensor that is its own: without halo and padding."""
+def _check_size(name: MemberId, tensor: Tensor, region: Region, plan: BlockPlan) -> None:
     for axis, known in plan.sizes.get(name, {}).items():
         expected = region[axis].size if axis in region else known
         if expected is not None and tensor.sizes.get(axis) != expected:
@@ -91,25 +148,64 @@ def _own(name: MemberId, tensor: Tensor, region: Region, plan: BlockPlan) -> Ten
                 expected=expected,
                 got=tensor.sizes.get(axis),
             )
+
+
+def _own(tensor: Tensor, region: Region) -> Tensor:
+    """The part of a block's tensor that is its own: without halo and padding."""
     return slice_axes(
         tensor,
         {a: (b.start - b.outer_start, b.stop - b.outer_start) for a, b in region.items()},
     )
 
 
-def _write(
-    arrays: dict[MemberId, Any],
-    name: MemberId,
-    own: Tensor,
-    region: Mapping[AxisId, AxisBlock],
-    plan: BlockPlan,
-) -> None:
-    data = as_array(own.data)
-    if name not in arrays:
-        shape = tuple(plan.sizes[name][a] if a in region else own.sizes[a] for a in own.axes)
-        xp = namespace(data)
-        arrays[name] = xp.empty(shape, dtype=data.dtype, device=array_api_compat.device(data))
-    where = tuple(
-        slice(region[a].start, region[a].stop) if a in region else slice(None) for a in own.axes
-    )
-    arrays[name][where] = data
+def _target(
+    name: MemberId, tensor: Tensor, region: Region, plan: BlockPlan, create: Create | None
+) -> Any:
+    """What a whole tensor is written to, for blocks like this one."""
+    shape = tuple(plan.sizes[name][a] if a in region else tensor.sizes[a] for a in tensor.axes)
+    if create is not None:
+        return create(name, TensorSpec(tensor.axes, shape, tensor.dtype))
+    data = as_array(tensor.data)
+    xp = namespace(data)
+    return xp.empty(shape, dtype=data.dtype, device=array_api_compat.device(data))
+
+
+def _check_blendable(name: MemberId, tensor: Tensor) -> None:
+    if "float" not in tensor.dtype:
+        raise BlockError(
+            "a blend has fractions, which this data type can not hold",
+            tensor=name,
+            expected="a floating point type",
+            got=tensor.dtype,
+            remedy="join blocks by `crop`, or cast behind `merge`",
+        )
+
+
+def _write(target: Any, name: MemberId, tensor: Tensor, region: Region, weights: Weights) -> None:
+    """Write what a block says into the whole."""
+    if not weights:
+        own = _own(tensor, region)
+        spans = {a: slice(b.start, b.stop) for a, b in region.items()}
+        target[_key(own.axes, spans)] = _for(target, own.data)
+        return
+    spans = {a: slice(b.outer_start, b.outer_stop) for a, b in region.items()}
+    known = slice_axes(tensor, {a: (0, b.outer_stop - b.outer_start) for a, b in region.items()})
+    data = as_array(known.data)
+    for axis, block in region.items():
+        if (name, axis) in weights:
+            shape = tuple(-1 if a == axis else 1 for a in known.axes)
+            along = weights[name, axis][block.outer_start].reshape(shape)
+            data = data * namespace(data).asarray(
+                along, dtype=data.dtype, device=array_api_compat.device(data)
+            )
+    key = _key(known.axes, spans)
+    target[key] = target[key] + _for(target, data)
+
+
+def _key(axes: Sequence[AxisId], spans: Mapping[AxisId, slice]) -> tuple[slice, ...]:
+    return tuple(spans.get(a, slice(None)) for a in axes)
+
+
+def _for(target: Any, data: Any) -> Any:
+    """The data in a form that can be assigned to the target."""
+    return data if isinstance(target, type(data)) else to_numpy(as_array(data))

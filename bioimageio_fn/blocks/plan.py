@@ -23,7 +23,9 @@ from ..contract.records import (
     ModelContract,
     TensorContract,
 )
-from ..errors import BioimageioFnWarning, BlockError, SizeError
+from ..errors import ArrayError, BioimageioFnWarning, BlockError, SizeError
+from ..sample import AxisBlock
+from ..tensor import holds
 from .choose import PIXELS, Choices, MemoryModel, choices_along, fewest_pixels
 from .directions import (
     Direction,
@@ -79,6 +81,7 @@ def plan_blocks(
         BlockError: if a block shape is not allowed by the model, has no room between its halos,
             cuts along an axis that an output does not follow, or takes more memory than it may.
         SizeError: if an axis is longer than the model takes and can not be cut.
+        ArrayError: if pixels have to be added of a value that the described data type has not.
         AxesError: if the block shape or the halo names an axis that is not there.
 
     Warns:
@@ -119,7 +122,7 @@ def plan_blocks(
         m: {AxisId(a): s for a, s in of.items()} for m, of in shapes.items()
     }
     sizes |= _output_sizes(contract, axes)
-    return BlockPlan(
+    plan = BlockPlan(
         axes=tuple(axes),
         sizes=immutabledict({MemberId(m): immutabledict(of) for m, of in sizes.items()}),
         padding=immutabledict({t.id: t.padding for t in contract.inputs if t.id in shapes}),
@@ -127,6 +130,8 @@ def plan_blocks(
         pixels=pixels,
         memory=None if memory is None else memory.of(pixels),
     )
+    _check_padding(contract, plan)
+    return plan
 
 
 def _wanted(
@@ -266,6 +271,26 @@ def _grid(direction: Direction, block: int) -> AxisGrid:
         block = meeting_size(block, whole, grow[0], step)
     padded = block + max(0, -(-(size - block) // step)) * step
     return AxisGrid(size, block, grid_starts(padded, block, step, following))
+
+
+def _check_padding(contract: ModelContract, plan: BlockPlan) -> None:
+    """Refuse to add pixels of a value that the described data type does not have."""
+    padded = {m for axis in plan.axes for (m, _), places in axis.places.items() if _pads(places)}
+    for tensor in contract.inputs:
+        padding, dtype = tensor.padding, tensor.dtype or "float32"
+        wrong = padding.mode == "constant" and not holds(dtype, padding.value)
+        if wrong and tensor.id in padded:
+            raise ArrayError(
+                "the described data type can not hold the pad value",
+                tensor=tensor.id,
+                expected=dtype,
+                got=padding.value,
+                remedy="give a sample of a size that the model takes as it is",
+            )
+
+
+def _pads(places: Sequence[AxisBlock]) -> bool:
+    return any(place.padding for place in places)
 
 
 def _check_memory(pixels: int, memory: MemoryModel | None) -> None:

@@ -56,7 +56,7 @@ def cases(draw):
         axis05("x", ref("raw", "x"), **({"halo": 1} if halo else {})),
     ]
     model = model05([tensor05("raw", axes)], [tensor05("out", [axis05("b"), *follow])])
-    assume(4 * halo < low * scale)  # else it is no valid description
+    assume(4 * halo < int(low * min(scale, 1)))  # else it is no valid description
     shapes = {"raw": {"batch": 1, "y": draw(st.integers(2, 40)), "x": draw(st.integers(2, 24))}}
     return model, shapes, draw(st.integers(100, 1500))
 

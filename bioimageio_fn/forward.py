@@ -1,0 +1,103 @@
+"""Blocks through the network, several at a time where that is planned.
+
+What holds here: forward runs once for each stack of blocks; what the network gives is held against
+its description.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from .arrays import as_array, namespace
+from .axes import MemberId
+from .backends.choose import Backend
+from .contract.records import ModelContract, TensorContract
+from .errors import BackendError, BioimageioFnWarning
+from .sample import Sample, SampleBlock
+from .tensor import Tensor, slice_axes
+
+__all__ = ["forward_blocks"]
+
+
+def forward_blocks(
+    backend: Backend, contract: ModelContract, blocks: Iterable[SampleBlock], *, stack: int = 1
+) -> Iterator[SampleBlock]:
+    """What the network makes of each block.
+
+    Args:
+        backend: the network.
+        contract: what it is described to take and give.
+        blocks: of preprocessed inputs.
+        stack: how many of them the network gets at a time, along its batch axis.
+
+    Raises:
+        BackendError: if the network fails, or gives what its description does not say.
+    """
+    coming = iter(blocks)
+    while group := tuple(islice(coming, stack)):
+        if len(group) == 1:
+            yield attrs.evolve(group[0], sample=_forward(backend, contract, group[0].sample))
+            continue
+        outputs = _forward(backend, contract, _stacked([block.sample for block in group]))
+        for i, block in enumerate(group):
+            part = _layer(outputs, i, len(group))
+            yield attrs.evolve(block, sample=attrs.evolve(part, id=block.sample.id))
+
+
+def _stacked(samples: Sequence[Sample]) -> Sample:
+    """Samples behind one another along the batch axis, which each of their tensors has."""
+    members = {}
+    for name, first in samples[0].members.items():
+        arrays = [as_array(sample.members[name].data) for sample in samples]
+        joined = namespace(arrays[0]).concat(arrays, axis=first.axes.index("batch"))
+        members[name] = Tensor(joined, first.axes)
+    return Sample(members)
+
+
+def _layer(stacked: Sample, i: int, n: int) -> Sample:
+    """The i-th of n samples that were stacked."""
+    members = {}
+    for name, tensor in stacked.members.items():
+        size = tensor.sizes[tensor.axes[tensor.axes.index("batch")]] // n
+        members[name] = slice_axes(tensor, {"batch": (i * size, (i + 1) * size)})
+    return Sample(members)
+
+
+def _forward(backend: Backend, contract: ModelContract, sample: Sample) -> Sample:
+    members = [sample.members.get(t.id) for t in contract.inputs]
+    results = backend(*(None if m is None else m.data for m in members))
+    if not isinstance(results, tuple):
+        raise BackendError("a backend gives a tuple of arrays", got=type(results).__name__)
+    expected = contract.raw_outputs
+    if len(results) < len(expected):
+        raise BackendError(
+            "the network gave too few outputs",
+            expected=", ".join(t.id for t in expected),
+            got=f"{len(results)} arrays",
+        )
+    if len(results) > len(expected):
+        warnings.warn(
+            f"the network gave {len(results)} outputs, its description has {len(expected)};"
+            " the rest is dropped",
+            BioimageioFnWarning,
+            stacklevel=2,
+        )
+    named = {t.id: _raw_tensor(r, t) for t, r in zip(expected, results, strict=False)}
+    return Sample(named, id=sample.id)
+
+
+def _raw_tensor(array: Any, contract: TensorContract) -> Tensor:
+    shape = tuple(array.shape)
+    if len(shape) != len(contract.axes):
+        raise BackendError(
+            "the network gave an output with other axes than described",
+            tensor=MemberId(contract.id),
+            expected=contract,
+            got=f"shape {shape}",
+        )
+    return Tensor(array, contract.axis_ids)
