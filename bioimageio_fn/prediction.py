@@ -114,8 +114,9 @@ def predict_many(
     `create_prediction_pipeline(model, dataset_for_initial_statistics=...)`.
 
     Args:
-        model, weights_format, devices, blocksize_parameter, input_block_shape, on_progress,
-            trust_code: as of `predict`.
+        model, weights_format, devices: as of `predict`.
+        blocksize_parameter, input_block_shape: as of `predict`, for each sample.
+        on_progress, trust_code: as of `predict`.
         inputs: one item for each sample, as of `predict`; may be a generator.
         sample_id: id of each sample that brings none and is not read from a file; `{i}` is its
             number, also with a format, as in `{i:03}`.

@@ -161,8 +161,8 @@ def cut(
         regions: where the block lies in each tensor.
         modes: how each tensor is padded; by default `symmetric`.
     """
-    if not transform.values:
-        return transform
+    if not transform.values or not any(value.axes for value in transform.values):
+        return transform  # numbers are the same for every block
     values = [
         _cut_value(value, regions.get(m.member, {}), modes.get(m.member, "symmetric"))
         for value, m in zip(transform.values, transform.measures, strict=True)
