@@ -73,9 +73,10 @@ def peer_python(session: nox.Session) -> str:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Times of start-up, and of normalising beside bioimageio.core; printed, never asserted."""
-    install(session, ".[cli,onnx]")
+    """Times of start-up, of blocks, and of normalising beside bioimageio.core; only printed."""
+    install(session, ".[cli,onnx]", "onnx>=1.16")
     session.run("python", "benchmarks/startup.py")
+    session.run("python", "benchmarks/blocks.py")
     session.run(
         "python", "benchmarks/normalise.py", "--peer", peer_python(session), *session.posargs
     )
