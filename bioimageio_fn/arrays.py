@@ -40,6 +40,9 @@ DTYPES = (
 )
 
 
+_NAMES = {np.dtype(name): name for name in DTYPES}
+
+
 def dtype_name(dtype: object) -> str:
     """The library-free name of a data type.
 
@@ -47,6 +50,8 @@ def dtype_name(dtype: object) -> str:
         >>> dtype_name(np.dtype(">u2")), dtype_name(np.float32)
         ('uint16', 'float32')
     """
+    if isinstance(dtype, np.dtype) and dtype in _NAMES:
+        return _NAMES[dtype]  # NumPy puts the name together each time
     if isinstance(dtype, type) and issubclass(dtype, np.generic):
         return np.dtype(dtype).name
     name = getattr(dtype, "name", None)

@@ -132,6 +132,8 @@ def as_axes(axes: str | Iterable[str]) -> tuple[AxisId, ...]:
             ...
         bioimageio_fn.errors.AxesError: an axis is named twice (axis 'y'): got 'yy'
     """
+    if type(axes) is tuple and len({a for a in axes if type(a) is AxisId}) == len(axes):
+        return axes  # those of another tensor
     if isinstance(axes, str) and axes.lower() in _TYPES:
         return (AxisId(axes),)
     if isinstance(axes, str) and not set(axes.lower()) <= _LETTERS:

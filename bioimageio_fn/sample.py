@@ -189,6 +189,8 @@ def part_of(
 
     The padding is that of the whole tensor, also where it mirrors pixels that are not the block's.
     """
+    if not any(block.padding for block in region.values()):
+        return slice_axes(tensor, {a: (b.outer_start, b.outer_stop) for a, b in region.items()})
     mirrored = {
         axis: max(0, min(block.outer_start, block.outer_stop - block.padding - 1))
         for axis, block in region.items()

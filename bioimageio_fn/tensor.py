@@ -107,6 +107,9 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes in the order of the axes."""
+        if isinstance(self.data, np.ndarray):
+            sizes: tuple[int, ...] = self.data.shape
+            return sizes
         return tuple(int(s) for s in self.data.shape)
 
     @property
@@ -165,12 +168,13 @@ def slice_axes(tensor: Tensor, regions: Mapping[Id, tuple[int, int]]) -> Tensor:
     """
     _check_axes(tensor, regions)
     by_id = {AxisId(axis): region for axis, region in regions.items()}
+    sizes = tensor.sizes
     for axis, (start, stop) in by_id.items():
-        if not 0 <= start <= stop <= tensor.sizes[axis]:
+        if not 0 <= start <= stop <= sizes[axis]:
             raise SizeError(
                 "this region is not within the tensor",
                 axis=axis,
-                expected=f"0 <= start <= stop <= {tensor.sizes[axis]}",
+                expected=f"0 <= start <= stop <= {sizes[axis]}",
                 got=f"({start}, {stop})",
             )
     if not by_id:
