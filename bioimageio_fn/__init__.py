@@ -62,11 +62,13 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline as Pipeline
     from .pipeline import default_plan as default_plan
     from .pipeline import predict_blocks as predict_blocks
-    from .pipeline import predict_sample_with_blocking as predict_sample_with_blocking
-    from .pipeline import predict_sample_with_fixed_blocking as predict_sample_with_fixed_blocking
-    from .pipeline import predict_sample_without_blocking as predict_sample_without_blocking
     from .pipeline import run as run
     from .pipeline import run_carrying as run_carrying
+    from .predict_sample import predict_sample_with_blocking as predict_sample_with_blocking
+    from .predict_sample import (
+        predict_sample_with_fixed_blocking as predict_sample_with_fixed_blocking,
+    )
+    from .predict_sample import predict_sample_without_blocking as predict_sample_without_blocking
     from .prediction import predict as predict
     from .prediction import predict_many as predict_many
     from .prediction import save_sample as save_sample
@@ -130,11 +132,13 @@ _NAMES = {
         "Pipeline",
         "default_plan",
         "predict_blocks",
+        "run",
+        "run_carrying",
+    ),
+    "predict_sample": (
         "predict_sample_with_blocking",
         "predict_sample_with_fixed_blocking",
         "predict_sample_without_blocking",
-        "run",
-        "run_carrying",
     ),
     "prediction": ("predict", "predict_many", "save_sample"),
     "reading": ("as_sample",),
