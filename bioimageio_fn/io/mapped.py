@@ -97,14 +97,20 @@ def mapped_npy(path: Path) -> MappedFile:
     return MappedFile(path, values.dtype, values.shape, values.offset, order)
 
 
-def new_npy(path: Path, shape: Sequence[int], dtype: str) -> MappedFile:
+def new_npy(
+    path: Path, shape: Sequence[int], dtype: str, *, place: Path | None = None
+) -> MappedFile:
     """A new NPY file of zeros, which takes its space at once.
+
+    Args:
+        place: the file that errors name, if it is not this one for good.
 
     Raises:
         FileWriteError: if there is no space for it.
     """
-    check_place(path, math.prod(shape) * np.dtype(dtype).itemsize)
-    with writing(path):
+    place = place or path
+    check_place(place, math.prod(shape) * np.dtype(dtype).itemsize)
+    with writing(place):
         np.lib.format.open_memmap(path, "w+", np.dtype(dtype), tuple(shape))
         if hasattr(os, "posix_fallocate"):
             with path.open("r+b") as file:
