@@ -1,8 +1,9 @@
 """Arrays in HDF5 files.
 
-What holds here: a file that we write holds one array, in packed chunks, with the names of its axes
-as labels of its dimensions; a file with another array in it is not written to, as it could not be
-done whole or not at all.
+What holds here: a file is opened for each access, because an open one is locked for those who
+write, and is not safe behind a fork; nothing outside of the file is read. A file that we write
+holds one array, in packed chunks, with the names of its axes as labels of its dimensions; a file
+with another array in it is not written to, as it could not be done whole or not at all.
 """
 
 from __future__ import annotations
@@ -10,22 +11,93 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
+import numpy as np
 
-from ..errors import FileWriteError
+from ..errors import FileReadError, FileWriteError, MissingFileError
 from ..files import writing
 from ..spec import TensorSpec
 from .chunks import chunk_shape
 from .formats import Location, require
+from .sources import StoredArray, only_one
 
-__all__ = ["dataset_names", "new_hdf5"]
+__all__ = ["new_hdf5", "open_hdf5"]
 
+_LINKS = 32
 _DEFAULT = "data"
 _CACHE = 1 << 24
 """Bytes of chunks that are kept unpacked, as neighbouring blocks share chunks."""
+
+
+def open_hdf5(place: Location) -> StoredArray:
+    """A dataset of an HDF5 file; the only one if no path is given.
+
+    Raises:
+        MissingFileError: if there is nothing at that path in the file.
+        FileReadError: if there are several datasets, or none, or it lies in another file.
+    """
+    with require(place.suffix).File(place.file, "r") as file:
+        found = _found(file, place)
+        if not hasattr(found, "dtype"):
+            found = found[only_one(_names(found), place)]
+        dataset = _own(found, place)
+        record = _Dataset(
+            attrs.evolve(place, inner=dataset.name),
+            dataset.shape or (),
+            np.dtype(dataset.dtype),
+            dataset.chunks,
+        )
+        if dataset.shape is None:
+            raise FileReadError(f"there are no pixels in {place.file / place.inner}")
+    return StoredArray(place, record, open_hdf5)
+
+
+@attrs.frozen
+class _Dataset:
+    """A dataset of a file that is opened where it is read."""
+
+    place: Location
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[int, ...] | None
+
+    def __getitem__(self, key: Any) -> Any:
+        with require(self.place.suffix).File(self.place.file, "r") as file:
+            return _own(_found(file, self.place), self.place)[key]
+
+
+def _found(file: Any, place: Location) -> Any:
+    """What is at a path of a file, by links that do not leave it."""
+    h5py = require(place.suffix)
+    todo = [*reversed(PurePosixPath("/", place.inner).parts[1:])]
+    node, links = file, 0
+    while todo:
+        name = todo.pop()
+        link = node.get(name, getlink=True) if isinstance(node, h5py.Group) else None
+        if isinstance(link, h5py.HardLink):
+            node = node[name]
+        elif isinstance(link, h5py.SoftLink) and links < _LINKS:
+            links += 1
+            node = file if link.path.startswith("/") else node
+            todo += reversed([p for p in PurePosixPath(link.path).parts if p != "/"])
+        elif link is None:
+            raise MissingFileError(
+                f"there is no dataset {place.inner} in {place.file}",
+                remedy=f"it holds {', '.join(_names(file)[:20]) or 'none'}",
+            )
+        else:
+            raise FileReadError(f"{place.inner} is a link that leaves the file {place.file}")
+    return node
+
+
+def _own(dataset: Any, place: Location) -> Any:
+    """The dataset, if its values lie in the file itself."""
+    if dataset.is_virtual or dataset.external:
+        raise FileReadError(f"{dataset.name} of {place.file} has its values in other files")
+    return dataset
 
 
 @contextmanager
@@ -119,7 +191,7 @@ def _check_replaceable(place: Location) -> None:
         return
     try:
         with require(place.suffix).File(place.file, "r") as file:
-            others = [n for n in dataset_names(file) if n != (place.inner or _DEFAULT)]
+            others = [n for n in _names(file) if n != (place.inner or _DEFAULT)]
     except OSError as error:
         raise FileWriteError(
             f"{place.file} is in the way and can not be opened",
@@ -134,8 +206,8 @@ def _check_replaceable(place: Location) -> None:
         )
 
 
-def dataset_names(file: Any) -> list[str]:
-    """Paths of all datasets of an open file that lie in the file itself."""
+def _names(file: Any) -> list[str]:
+    """Paths of all datasets of an open file or group, but for links."""
     names: list[str] = []
 
     def note(name: str, item: Any) -> None:

@@ -1,4 +1,4 @@
-"""Images on disk: TIFF, PNG and NPY.
+"""Images on disk, whatever their format.
 
 What holds here: a file is written whole or not at all; its content is what its suffix says; what a
 format can not hold is an error, never a silent change of the values. Pickled arrays are not read.
@@ -6,37 +6,115 @@ format can not hold is an error, never a silent change of the values. Pickled ar
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from immutabledict import immutabledict
 
-from ..arrays import to_numpy
+from ..arrays import DTYPES, dtype_name, to_numpy
 from ..errors import FileReadError
 from ..files import existing_path, written_whole
 from ..spec import tensor_spec
 from ..stats.walk import in_memory, parts
 from ..tensor import Tensor, drop_axes
-from .formats import TIFF, check_writable, location
+from .formats import READ, TIFF, Location, check_writable, location
+from .hdf5 import open_hdf5
+from .mapped import MappedFile, mapped_npy
 from .png import read_png, write_png
+from .sources import StoredArray, reading
 from .stores import created
+from .tiff import open_tiff
+from .zarrs import open_zarr
 
-__all__ = ["SUFFIXES", "check_writable", "read_image", "write_image"]
+__all__ = ["check_writable", "open_image", "read_image", "write_image"]
 
-SUFFIXES = (".tif", ".tiff", ".png", ".npy")
+Image: TypeAlias = MappedFile | StoredArray | np.ndarray[Any, Any]
+
+_OPENERS: Mapping[str, Callable[[Location], Image]] = immutabledict(
+    {
+        ".npy": lambda place: mapped_npy(place.file),
+        ".png": lambda place: read_png(place.file),
+        ".tif": open_tiff,
+        ".tiff": open_tiff,
+        ".h5": open_hdf5,
+        ".hdf5": open_hdf5,
+        ".zarr": open_zarr,
+        ".zip": open_zarr,
+    }
+)
+
+
+def open_image(path: str | os.PathLike[str]) -> Image:
+    """The array in an image file, which is read where it is sliced, as far as the format allows.
+
+    Use it for images that are larger than memory: as the data of a `Tensor`, or as they are. PNG
+    files are read at once, and so are packed TIFF files that are small, or stored in one piece, or
+    where the package zarr is missing.
+
+    Args:
+        path: a `.npy`, `.tif`, `.tiff` or `.png` file; a `.h5` or `.hdf5` file and the path of a
+            dataset in it (`cells.h5/raw/0`); a `.zarr` folder, or a `.zip` of one, of Zarr format 2
+            or 3, and the path of an array in it. The path within may be left out if there is one
+            array.
+
+    Returns:
+        An array, or something with shape, dtype and basic slicing, which pickles.
+
+    Raises:
+        MissingFileError: if there is no such file, or nothing at the path in it.
+        FileReadError: if the format is not supported, the file is damaged, has no pixels, or holds
+            something else than real numbers and truth values.
+        MissingDependencyError: if a package is missing that reads the format.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_image(f"{folder}/a.npy", Tensor(np.eye(3), "yx"))
+        ...     image = open_image(path)
+        ...     image.shape, image[1:, 1].tolist()
+        ((3, 3), [1.0, 0.0])
+    """
+    place = location(path)
+    existing_path(place.file)
+    if place.suffix not in READ:
+        raise FileReadError(
+            f"can not read {place.file}",
+            expected=f"a file that ends in {', '.join(READ)}",
+            got=place.suffix,
+        )
+    with reading(place):
+        image = _OPENERS[place.suffix](place)
+        _check_numbers(image, place)
+        image[(slice(0, 1),) * len(image.shape)]  # a missing codec is told now
+    return image
+
+
+def _check_numbers(image: Image, place: Location) -> None:
+    whole = place.file / place.inner
+    if dtype_name(image.dtype) not in DTYPES:
+        raise FileReadError(
+            f"can not read {whole}", expected="real numbers or truth values", got=image.dtype
+        )
+    if math.prod(image.shape) == 0:
+        raise FileReadError(f"there are no pixels in {whole}", got=f"shape {image.shape}")
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
-    """The array in an image file, as it is stored.
+    """The array in an image file, as it is stored, in memory.
+
+    For images that are larger than memory there is `open_image`.
 
     Args:
-        path: a `.tif`, `.tiff`, `.png` or `.npy` file. NPY files are not read but mapped, so that
-            only what is used is loaded.
+        path: as for `open_image`.
 
     Raises:
-        MissingFileError: if there is no such file.
-        FileReadError: if the format is not supported, or the file is damaged.
+        MissingFileError: if there is no such file, or nothing at the path in it.
+        FileReadError: as of `open_image`.
+        MissingDependencyError: if a package is missing that reads the format.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -44,37 +122,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
         >>> image.shape, image.dtype
         ((300, 417), dtype('uint16'))
     """
-    file = existing_path(path)
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise FileReadError(
-            f"can not read {file}",
-            expected=f"a file that ends in {', '.join(SUFFIXES)}",
-            got=suffix,
-        )
-    try:
-        array = _read(file, suffix)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileReadError(
-            f"can not read {file} as {suffix[1:].upper()}",
-            got=reason,
-            remedy="is it damaged, or of another format than its name says?",
-        ) from error
-    if array.size == 0:
-        raise FileReadError(f"there are no pixels in {file}", got=f"shape {array.shape}")
-    return array
-
-
-def _read(file: Path, suffix: str) -> np.ndarray[Any, Any]:
-    if suffix == ".npy":
-        stored: np.ndarray[Any, Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-        return stored
-    if suffix == ".png":
-        return read_png(file)
-    from tifffile import imread as tiff_imread
-
-    return np.asarray(tiff_imread(file))
+    return np.asarray(open_image(path))
 
 
 def write_image(path: str | os.PathLike[str], tensor: Tensor) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,10 @@ Array = np.ndarray[Any, Any]
 
 def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(path).absolute()  # other processes may work in other folders
+
+
+def _sizes(shape: Iterable[int]) -> tuple[int, ...]:
+    return tuple(map(int, shape))
 
 
 @attrs.frozen
@@ -58,7 +62,7 @@ class MappedFile:
 
     path: Path = attrs.field(converter=_absolute)
     dtype: np.dtype[Any] = attrs.field(converter=np.dtype)
-    shape: tuple[int, ...] = attrs.field(converter=tuple)
+    shape: tuple[int, ...] = attrs.field(converter=_sizes)
     offset: int = 0
     order: Literal["C", "F"] = "C"
 

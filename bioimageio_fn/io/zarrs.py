@@ -1,31 +1,80 @@
-"""Arrays in Zarr folders.
+"""Arrays in Zarr folders, and in zip archives of them.
 
-What holds here: a folder that we write holds one array of Zarr format 3, in packed chunks, with the
-names of its axes; only a folder that holds one array is replaced.
+What holds here: only the chunks that are asked for are read, and none by unpickling; a folder that
+we write holds one array of Zarr format 3, in packed chunks, with the names of its axes; only a
+folder that holds one array is replaced.
 """
 
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import attrs
 import numpy as np
 
-from ..errors import FileWriteError
+from ..errors import FileReadError, FileWriteError, MissingFileError
 from ..files import writing
 from ..spec import TensorSpec
 from .chunks import chunk_shape
 from .formats import Location, require
+from .sources import StoredArray, only_one
 
-__all__ = ["new_zarr"]
+__all__ = ["new_zarr", "open_zarr"]
 
 Region: TypeAlias = tuple[slice, ...]
 _THREADS = 4
+
+
+def open_zarr(place: Location) -> StoredArray:
+    """An array of Zarr format 2 or 3.
+
+    Raises:
+        MissingFileError: if there is nothing at that path in the folder or archive.
+        FileReadError: if there are several arrays, or none, or only Python could read it.
+    """
+    zarr = require(place.suffix)
+    with ExitStack() as opened:
+        if place.suffix == ".zip":
+            store = opened.enter_context(zarr.storage.ZipStore(place.file, mode="r"))
+        else:
+            store = zarr.storage.LocalStore(place.file, read_only=True)
+        array = _array(zarr, store, place)
+        _check_codecs(array, place)
+        source = StoredArray(place, array, open_zarr)
+        weakref.finalize(source, opened.pop_all().close)
+    return source
+
+
+def _array(zarr: Any, store: Any, place: Location) -> Any:
+    try:
+        node = zarr.open(store=store, path=place.inner or None, mode="r")
+    except FileNotFoundError as error:
+        if not place.inner:
+            raise FileReadError(f"there is no Zarr array or group in {place.file}") from error
+        raise MissingFileError(
+            f"there is no array {place.inner} in {place.file}",
+            remedy=f"open {place.file} to see what is there",
+        ) from error
+    if isinstance(node, zarr.Array):
+        return node
+    members = node.members(max_depth=None)
+    names = (name for name, member in members if isinstance(member, zarr.Array))
+    return node[only_one(names, place)]
+
+
+def _check_codecs(array: Any, place: Location) -> None:
+    codecs = (*array.filters, *array.compressors, array.serializer)
+    if any("pickle" in repr(codec).lower() for codec in codecs):
+        raise FileReadError(
+            f"{place.file / place.inner} is stored as pickled Python objects, which can run code",
+            expected="numbers",
+        )
 
 
 @contextmanager

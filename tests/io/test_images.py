@@ -75,12 +75,6 @@ def test_what_is_not_in_memory_is_written_part_by_part(tmp_path, monkeypatch, so
     np.testing.assert_array_equal(stored(path), array)
 
 
-def test_npy_is_mapped_not_read(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((3, 4)))
-
-    assert isinstance(read_image(tmp_path / "a.npy"), np.memmap)
-
-
 def test_tiff_names_its_axes_and_drops_those_of_size_1(tmp_path):
     path = write_image(tmp_path / "a.tif", Tensor(np.ones((1, 2, 1, 4), "float32"), "bcyx"))
 
