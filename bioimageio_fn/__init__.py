@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .descriptions import save_bioimageio_yaml_only as save_bioimageio_yaml_only
     from .descriptions import settings as settings
     from .descriptions import validate_format as validate_format
+    from .io.images import open_image as open_image
     from .io.images import read_image as read_image
     from .io.images import write_image as write_image
     from .making import create_prediction_pipeline as create_prediction_pipeline
@@ -112,7 +113,7 @@ _NAMES = {
         "settings",
         "validate_format",
     ),
-    "io.images": ("read_image", "write_image"),
+    "io.images": ("open_image", "read_image", "write_image"),
     "making": ("create_prediction_pipeline", "with_dataset"),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),
