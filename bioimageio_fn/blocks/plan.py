@@ -86,7 +86,8 @@ def plan_blocks(
 
     Warns:
         BioimageioFnWarning: if a block shape cuts time or an index that is not described as
-            `concatenable`.
+            `concatenable`; if the halo of a model of fixed size leaves room only for starts closer
+            together than its step is assumed to be.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -115,6 +116,7 @@ def plan_blocks(
         grid = _grid(direction, blocks[name])
         if len(grid.starts) > 1:
             _check_joinable(contract, direction)
+            _warn_of_finer_grid(direction, blocks[name])
         axes.append(_planned(direction, grid, shapes))
     pixels = stack * math.prod(axis.grid.block for axis in axes if axis.name in main)
     _check_memory(pixels, memory)
@@ -261,14 +263,33 @@ def _grow(direction: Direction) -> list[int]:
     return [1] if direction.group.type == "batch" else start_steps(direction.rules)
 
 
+def _steps(direction: Direction, block: int) -> tuple[int, int]:
+    """What starts are to be multiples of, and what there is room for between the halos."""
+    following = direction.following
+    steps = [align_step(step, following) for step in _grow(direction)]
+    return steps[0], next((s for s in steps if max_stride(block, s, following) > 0), steps[-1])
+
+
+def _warn_of_finer_grid(direction: Direction, block: int) -> None:
+    assumed, step = _steps(direction, block)
+    if step < assumed:
+        member, axis = direction.group.axes[0]
+        warnings.warn(
+            f"along the axis {axis.id!r} of tensor {member!r} the halo leaves room only for blocks"
+            f" that start on multiples of {step} pixels, though a model of fixed size is assumed to"
+            f" need multiples of {assumed}: results may differ from those of the whole; take a"
+            " smaller halo, or describe the sizes that the network takes by min and step",
+            BioimageioFnWarning,
+            stacklevel=3,
+        )
+
+
 def _grid(direction: Direction, block: int) -> AxisGrid:
     size, rules, following = direction.group.size, direction.rules, direction.following
-    grow = _grow(direction)
-    steps = [align_step(step, following) for step in grow]
-    step = next((s for s in steps if max_stride(block, s, following) > 0), steps[-1])
+    _, step = _steps(direction, block)
     whole = common_valid(rules, size)
     if whole is not None and direction.group.type != "batch":
-        block = meeting_size(block, whole, grow[0], step)
+        block = meeting_size(block, whole, _grow(direction)[0], step)
     padded = block + max(0, -(-(size - block) // step)) * step
     return AxisGrid(size, block, grid_starts(padded, block, step, following))
 

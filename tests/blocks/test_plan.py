@@ -168,13 +168,30 @@ def test_a_fixed_model_takes_a_larger_image_in_blocks_of_its_size(size):
     assert plan.axes[2].places["out", "y"][-1].stop == size
 
 
-@pytest.mark.parametrize("halo", [8, 16, 17, 20, 28, 31])
-def test_a_fixed_model_takes_a_larger_image_whatever_its_halo(halo):
-    # the step of 32 is assumed, the halo is described: there is room between the halos
+@pytest.mark.parametrize("halo", [8, 16])
+def test_a_fixed_model_takes_a_larger_image_on_the_step_that_is_assumed(halo):
     contract = contract_of(image05(size=64, halo=halo))
     plan = planned(contract, shape(65, 64))
 
     assert plan.sizes["out"]["y"] == 65
+    assert plan.axes[2].grid.starts == (0, 32)
+
+
+@pytest.mark.parametrize(("halo", "step"), [(17, 16), (20, 16), (28, 8), (31, 2)])
+def test_a_fixed_model_takes_a_larger_image_whatever_its_halo_but_not_in_silence(halo, step):
+    # the step of 32 is assumed, the halo is described: there is room between the halos
+    contract = contract_of(image05(size=64, halo=halo))
+    with pytest.warns(
+        BioimageioFnWarning,
+        match=f"axis 'y' of tensor 'raw' the halo leaves room only.*multiples of {step} pixels,"
+        ".*multiples of 32: results may differ.*take a smaller halo.*min and step",
+    ) as caught:
+        plan = planned(contract, shape(65, 64))
+
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert plan.sizes["out"]["y"] == 65
+    assert plan.axes[2].grid.starts[1] == step
 
 
 def test_a_sample_smaller_than_a_fixed_model_is_padded():
