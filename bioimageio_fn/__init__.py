@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from .sample import Sample as Sample
     from .sample import SampleBlock as SampleBlock
     from .sample import Stat as Stat
+    from .seams import measure_seams as measure_seams
     from .stats.compute import compute_dataset_measures as compute_dataset_measures
     from .stats.compute import compute_measures as compute_measures
     from .stats.compute import compute_sample_measures as compute_sample_measures
@@ -144,6 +145,7 @@ _NAMES = {
     "prediction": ("predict", "predict_many", "save_sample"),
     "reading": ("as_sample",),
     "sample": ("BlockMeta", "Sample", "SampleBlock", "Stat"),
+    "seams": ("measure_seams",),
     "stats.compute": (
         "compute_dataset_measures",
         "compute_measures",
