@@ -59,7 +59,7 @@ def _median_seconds(function: Callable[[], Any], rounds: int) -> float:
 def overhead(folder: Path, peer: str | None, rounds: int) -> None:
     """Time for each block beyond the network's own, of 256 blocks without halo, float32."""
     print(f"beyond the network, for each of 256 blocks, median of {rounds} processes in turns")
-    print("(in brackets: processor time of the thread that asks, which others do not lengthen)")
+    print("(in brackets: processor time, which other work on the machine does not lengthen)")
     script = str(Path(__file__).with_name("one_prediction.py"))
     for what, (before, after) in STEPS.items():
         model = write_model(folder / what, identity(), before=before, after=after)

@@ -14,9 +14,11 @@ import json
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -62,50 +64,71 @@ def theirs(model: str, image: Array, block: Block) -> Callable[[], Array]:
 
 
 @contextmanager
-def watched(see: Callable[[dict[str, Array]], None]) -> Iterator[list[float]]:
-    """The processor time that this thread spends in each run of the network by onnxruntime.
+def instead(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """A method in which the function gets the method that it stands for, and its arguments."""
+    method = getattr(owner, name)
+    setattr(owner, name, partialmethod(function, method))
+    try:
+        yield
+    finally:
+        setattr(owner, name, method)
 
-    Args:
-        see: called with what the network is given.
+
+def given(predict: Callable[[], Array]) -> tuple[Array, list[dict[str, Array]]]:
+    """A prediction, and what the network is given for each of its blocks."""
+    feeds: list[dict[str, Array]] = []
+
+    def run(session: Any, run: Any, names: Any, feed: dict[str, Array], *options: Any) -> Any:
+        feeds.append({name: array.copy() for name, array in feed.items()})
+        return run(session, names, feed, *options)
+
+    with instead(onnxruntime.InferenceSession, "run", run):
+        return predict(), feeds
+
+
+def own_seconds(predict: Callable[[], Array]) -> float:
+    """Processor time of all threads of Python for all but the network.
+
+    Other work on the machine does not lengthen it, as it does the time of a clock.
     """
-    seconds: list[float] = []
-    run = onnxruntime.InferenceSession.run
+    inside: list[float] = []
+    threads: list[float] = []
 
-    def timed(session: Any, names: Any, feed: dict[str, Array], *options: Any) -> Any:
-        see(feed)
+    def run(session: Any, run: Any, *arguments: Any) -> Any:
         start = time.thread_time()
-        result = run(session, names, feed, *options)
-        seconds.append(time.thread_time() - start)
+        result = run(session, *arguments)
+        inside.append(time.thread_time() - start)
         return result
 
-    onnxruntime.InferenceSession.run = timed
-    try:
-        yield seconds
-    finally:
-        onnxruntime.InferenceSession.run = run
+    def run_thread(thread: Any, run: Any) -> None:
+        run(thread)
+        threads.append(time.thread_time())
+
+    start = time.thread_time()
+    with (
+        instead(onnxruntime.InferenceSession, "run", run),
+        instead(threading.Thread, "run", run_thread),
+    ):
+        predict()
+    return time.thread_time() - start + sum(threads) - sum(inside)
 
 
 def measured(model: str, predict: Callable[[], Array], repeats: int, result: str) -> dict[str, Any]:
     """Medians of the repeats.
 
     Returns:
-        `total` and `bare`, in seconds: the prediction, and the bare network on the same blocks;
-        `own`: processor time of this thread for all but the network, which other work on the
-        machine does not lengthen; the number and shape of the blocks.
+        In seconds: `total`, the prediction; `bare`, the network alone on the same blocks; `own`,
+        see `own_seconds`. The number and the shape of the blocks.
     """
-    feeds: list[dict[str, Array]] = []
-    with watched(lambda feed: feeds.append({n: a.copy() for n, a in feed.items()})):
-        np.save(result, predict())
+    predicted, feeds = given(predict)
+    np.save(result, predicted)
     weights = Path(model).parent / "weights.onnx"
     session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
     times: dict[str, list[float]] = {"total": [], "bare": [], "own": []}
     for _ in range(repeats):
         times["total"].append(_seconds(predict))
         times["bare"].append(_seconds(lambda: [session.run(None, feed) for feed in feeds]))
-        with watched(lambda _: None) as inside:
-            start = time.thread_time()
-            predict()
-        times["own"].append(time.thread_time() - start - sum(inside))
+        times["own"].append(own_seconds(predict))
     shape = next(iter(feeds[0].values())).shape
     medians = {key: statistics.median(found) for key, found in times.items()}
     return {**medians, "blocks": len(feeds), "shape": shape}
