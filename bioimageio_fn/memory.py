@@ -36,7 +36,7 @@ INTERVAL = 0.002
 """Seconds between two looks at the memory of the process."""
 MARGIN = 1.25
 """An allocator grows in steps, and what holds at one size is not exact at another."""
-PLANNED, KEPT = 0.7, 0.9
+PLANNED, KEPT = 0.65, 0.85
 """Parts of a limit: what blocks are planned for, and that beyond which they get smaller."""
 PROBES = (2**14, 2**16, 2**18)
 """Pixels of the blocks that are measured, at most; or one of the smallest that the model takes."""
