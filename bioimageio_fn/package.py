@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .contract.files import FileRef, refs_of_test_tensors
+from .contract.files import FileRef, check_sha256, refs_of_test_tensors
 from .contract.read import model_contract
 from .errors import (
     BioimageioFnError,
     DescriptionError,
     FileReadError,
-    HashMismatchError,
     MissingFileError,
 )
 from .files import existing_path, looks_like_path, sha256_of, written_whole
@@ -134,7 +133,7 @@ def _load_local(
 
 def _check_digest(path: Path, sha256: str | None) -> None:
     if sha256 is not None:
-        check_sha256(FileRef(path, str(sha256)), sha256_of(path))
+        check_sha256(path.name, str(sha256), sha256_of(path))
 
 
 def _located(source: str | os.PathLike[str]) -> str | Path:
@@ -217,29 +216,18 @@ def local_file(ref: FileRef) -> Path:
     """
     if isinstance(ref.source, (str, Path)) and Path(ref.source).is_file():
         path = Path(ref.source).absolute()
-        check_sha256(ref, sha256_of(path))
+        check_sha256(ref.name, ref.sha256, sha256_of(path))
         return path
     content = _bytes_of(ref)
     import bioimageio.spec
 
     digest = hashlib.sha256(content).hexdigest()
-    check_sha256(ref, digest)
+    check_sha256(ref.name, ref.sha256, digest)
     path = Path(bioimageio.spec.settings.cache_path) / "bioimageio_fn" / digest / ref.name
     if not path.exists():
         with written_whole(path) as temporary:
             temporary.write_bytes(content)
     return path
-
-
-def check_sha256(ref: FileRef, digest: str) -> None:
-    """Refuse a file whose content is not what the description says."""
-    if ref.sha256 is not None and ref.sha256 != digest:
-        raise HashMismatchError(
-            f"{ref.name} is not the file that the description names",
-            expected=f"sha256 {ref.sha256}",
-            got=f"sha256 {digest}",
-            remedy="fetch the package again, or correct the description",
-        )
 
 
 def _bytes_of(ref: FileRef) -> bytes:

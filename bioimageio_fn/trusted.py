@@ -19,10 +19,10 @@ from typing import Any
 import attrs
 
 from .axes import MemberId
-from .contract.files import FileRef
+from .contract.files import FileRef, check_sha256
 from .errors import DescriptionError, UntrustedCodeError
 from .ops.custom import Custom, Ready
-from .package import check_sha256, local_file
+from .package import local_file
 
 __all__ = ["ready"]
 
@@ -68,7 +68,7 @@ class _Code:
 
     def __call__(self) -> Callable[..., Any]:
         content = self.path.read_bytes()
-        check_sha256(FileRef(self.path, self.sha256), hashlib.sha256(content).hexdigest())
+        check_sha256(self.path.name, self.sha256, hashlib.sha256(content).hexdigest())
         with _LOCK:  # a file is run once, also where many threads ask for it
             found = getattr(_module(self.path, content), self.name, None)
         if not callable(found):

@@ -42,6 +42,7 @@ BUILTINS = {
     "OperationError": ValueError,
     "SizeError": ValueError,
     "UnknownMemberError": KeyError,
+    "UnsafePackageError": ValueError,
     "UnsupportedError": NotImplementedError,
     "UntrustedCodeError": PermissionError,
     "WeightsFormatError": ValueError,

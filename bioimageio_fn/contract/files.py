@@ -11,9 +11,10 @@ from typing import Any, Literal
 import attrs
 
 from ..axes import MemberId
+from ..errors import HashMismatchError
 from .read import model_contract
 
-__all__ = ["FileRef", "refs_of_test_tensors", "weights_refs"]
+__all__ = ["FileRef", "check_sha256", "refs_of_test_tensors", "weights_refs"]
 
 
 @attrs.frozen
@@ -32,6 +33,26 @@ class FileRef:
     def name(self) -> str:
         """Its file name."""
         return str(getattr(self.source, "name", None) or self.source).rpartition("/")[2]
+
+
+def check_sha256(name: str, expected: str | None, digest: str) -> None:
+    """Refuse a file whose content is not what its description says.
+
+    Args:
+        name: of the file, for the error.
+        expected: the sha256 that is described; None for anything.
+        digest: the sha256 of its content.
+
+    Raises:
+        HashMismatchError: if they differ.
+    """
+    if expected is not None and expected.lower() != digest:
+        raise HashMismatchError(
+            f"{name} is not the file that the description names",
+            expected=f"sha256 {expected}",
+            got=f"sha256 {digest}",
+            remedy="fetch the package again, or correct the description",
+        )
 
 
 def _ref(source: Any, sha256: object = None) -> FileRef:
