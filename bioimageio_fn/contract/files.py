@@ -7,6 +7,7 @@ sha256 that it gives.
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -17,6 +18,14 @@ from .read import model_contract
 __all__ = ["FileRef", "check_sha256", "refs_of_test_tensors", "weights_refs"]
 
 
+def _name_of(ref: FileRef) -> str:
+    source = ref.source
+    if name := getattr(source, "name", None):
+        return str(name)
+    path = urlsplit(str(source)).path if "://" in str(source) else str(source)
+    return path.removesuffix("/content").rpartition("/")[2]  # Zenodo puts this behind names
+
+
 @attrs.frozen
 class FileRef:
     """A file that a description names.
@@ -24,15 +33,17 @@ class FileRef:
     Args:
         source: path, path within a zip archive, or URL.
         sha256: what its content has to hash to; None if the description does not say.
+        place: where it lies in the package; its file name if it lies elsewhere.
     """
 
     source: Any
     sha256: str | None
+    place: str = attrs.Factory(_name_of, takes_self=True)
 
     @property
     def name(self) -> str:
         """Its file name."""
-        return str(getattr(self.source, "name", None) or self.source).rpartition("/")[2]
+        return self.place.rpartition("/")[2]
 
 
 def check_sha256(name: str, expected: str | None, digest: str) -> None:
@@ -56,8 +67,10 @@ def check_sha256(name: str, expected: str | None, digest: str) -> None:
 
 
 def _ref(source: Any, sha256: object = None) -> FileRef:
-    absolute = source.absolute() if hasattr(source, "absolute") else source
-    return FileRef(absolute, None if sha256 is None else str(sha256).lower())
+    digest = None if sha256 is None else str(sha256).lower()
+    if hasattr(source, "get_absolute"):  # relative to the package
+        return FileRef(source.absolute(), digest, str(source))
+    return FileRef(source, digest)
 
 
 def weights_refs(description: Any) -> dict[str, FileRef]:
