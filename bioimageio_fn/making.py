@@ -72,8 +72,9 @@ def create_prediction_pipeline(
         fixed_dataset_statistics: values of measures that are known up front; steps that ask for
             one of these take it instead of measuring.
         backend: any callable `forward(*arrays) -> tuple of arrays` instead of the model's weights.
-        trust_code: whether Python code that comes with the model may run, such as its `custom`
-            steps; or a set of sha256 values: those of the files that may.
+        trust_code: whether Python code of the model may run, such as its `custom` steps, or what
+            makes the network of a PyTorch state dict; or a set of sha256 values: those of the
+            files that may.
 
     Raises:
         MissingFileError: if the model, or a file of it, is not there.
@@ -98,7 +99,9 @@ def create_prediction_pipeline(
     check_chains(contract, preprocess, postprocess)
     _check_statistics(fixed_dataset_statistics, (*preprocess, *postprocess))
     if backend is None:
-        backend = load_backend(description, weights_format=weights_format, device=devices)
+        backend = load_backend(
+            description, weights_format=weights_format, device=devices, trust_code=trust_code
+        )
     elif devices is not None or weights_format is not None:
         raise DeviceError(
             "a backend that is given brings its own weights and device",

@@ -1,4 +1,4 @@
-"""The files that a description names: weights and test tensors, alike for both format versions.
+"""The files that a description names: weights, their code, test tensors; alike for both versions.
 
 What holds here: nothing is opened; a reference is the source as the description has it, with the
 sha256 that it gives.
@@ -6,6 +6,7 @@ sha256 that it gives.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,7 +16,15 @@ from ..axes import MemberId
 from ..errors import HashMismatchError
 from .read import model_contract
 
-__all__ = ["FileRef", "check_sha256", "refs_of_test_tensors", "weights_refs"]
+__all__ = [
+    "Architecture",
+    "FileRef",
+    "architecture_of",
+    "check_sha256",
+    "external_data",
+    "refs_of_test_tensors",
+    "weights_refs",
+]
 
 
 def _name_of(ref: FileRef) -> str:
@@ -81,6 +90,13 @@ def weights_refs(description: Any) -> dict[str, FileRef]:
     }
 
 
+def external_data(description: Any, weights_format: str) -> tuple[FileRef, ...]:
+    """The files that weights open by name, and which have to lie beside them: ONNX has such."""
+    entry = getattr(description.weights, weights_format)
+    data = getattr(entry, "external_data", None)
+    return () if data is None else (_ref(data.source, data.sha256),)
+
+
 def refs_of_test_tensors(
     description: Any, kind: Literal["inputs", "outputs"]
 ) -> dict[MemberId, FileRef | None]:
@@ -94,3 +110,61 @@ def refs_of_test_tensors(
         tests = [tensor.test_tensor for tensor in getattr(description, kind)]
         refs = [None if t is None else _ref(t.source, t.sha256) for t in tests]
     return {tensor.id: ref for tensor, ref in zip(tensors, refs, strict=True)}
+
+
+@attrs.frozen(kw_only=True)
+class Architecture:
+    """The code that makes the network of a PyTorch state dict, and the files that lie beside it.
+
+    Args:
+        callable: name of a class or function.
+        file: the Python file that defines it; None if it is of a library.
+        module: the library that it is imported from; empty if it is in a file.
+        kwargs: what it is called with.
+        strict: whether the weights have to be exactly those of the network.
+        beside: other files that the description declares: dependencies and attachments.
+    """
+
+    callable: str
+    file: FileRef | None
+    module: str
+    kwargs: Mapping[str, Any]
+    strict: bool
+    beside: tuple[FileRef, ...]
+
+
+def architecture_of(description: Any) -> Architecture:
+    """The code of a model that has weights of the format `pytorch_state_dict`."""
+    entry = description.weights.pytorch_state_dict
+    described = entry.architecture
+    if hasattr(entry, "architecture_sha256"):  # format 0.4
+        name, kwargs = described.callable_name, entry.kwargs
+        source, sha256 = getattr(described, "source_file", None), entry.architecture_sha256
+        module = getattr(described, "module_name", "")
+    else:
+        name, kwargs = described.callable, described.kwargs
+        source, sha256 = getattr(described, "source", None), getattr(described, "sha256", None)
+        module = getattr(described, "import_from", "")
+    return Architecture(
+        callable=str(name),
+        file=None if source is None else _ref(source, sha256),
+        module=str(module),
+        kwargs=kwargs,
+        strict=getattr(entry, "strict", True),
+        beside=(*_dependencies(entry), *_attachments(description)),
+    )
+
+
+def _dependencies(entry: Any) -> list[FileRef]:
+    if entry.dependencies is None:
+        return []
+    if hasattr(entry.dependencies, "file"):  # format 0.4
+        return [_ref(entry.dependencies.file)]
+    return [_ref(entry.dependencies.source, entry.dependencies.sha256)]
+
+
+def _attachments(description: Any) -> list[FileRef]:
+    attachments = description.attachments or ()
+    if hasattr(attachments, "files"):  # format 0.4
+        return [_ref(source) for source in attachments.files]
+    return [_ref(attachment.source, attachment.sha256) for attachment in attachments]

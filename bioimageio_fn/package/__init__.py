@@ -16,7 +16,7 @@ from .loading import (
     load_model_description,
     load_resource,
 )
-from .local import local_file, staged
+from .local import local_file, local_file_with, staged
 from .tensors import test_inputs, test_outputs
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "load_model_description",
     "load_resource",
     "local_file",
+    "local_file_with",
     "staged",
     "test_inputs",
     "test_outputs",

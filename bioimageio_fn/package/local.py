@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..contract.files import FileRef, check_sha256
 from ..errors import MissingFileError, UnsafePackageError
 from ..files import inner_parts, sha256_of, written_whole
 
-__all__ = ["local_file", "staged"]
+__all__ = ["local_file", "local_file_with", "staged"]
 
 
 def local_file(ref: FileRef) -> Path:
@@ -67,6 +67,23 @@ def _bytes_of(ref: FileRef) -> bytes:
         raise MissingFileError(
             f"the package has no file {ref.name}", got=f"{type(error).__name__}: {reason}"
         ) from error
+
+
+def local_file_with(ref: FileRef, others: Sequence[FileRef]) -> Path:
+    """A file on disk that has others beside it, placed as they are in the package; all checked.
+
+    They stay where they are if they lie so already; else they are `staged`.
+
+    Raises:
+        MissingFileError, HashMismatchError, UnsafePackageError: as of `staged`.
+    """
+    refs = (ref, *others)
+    paths = [local_file(each) for each in refs]
+    roots = {path.parents[each.place.count("/")] for each, path in zip(refs, paths, strict=True)}
+    lies_so = len(roots) == 1 and all(
+        path == min(roots) / each.place for each, path in zip(refs, paths, strict=True)
+    )
+    return paths[0] if lies_so else staged(refs) / ref.place
 
 
 def staged(refs: Iterable[FileRef]) -> Path:

@@ -1,11 +1,17 @@
 """Files that a description declares lie side by side where its code runs."""
 
+import hashlib
+import json
+
+import numpy as np
 import pytest
+from descriptions import image05, write
+from onnx import TensorProto, helper, numpy_helper
 
 import bioimageio_fn as fn
 from bioimageio_fn.contract.files import FileRef
 from bioimageio_fn.errors import HashMismatchError, MissingFileError, UnsafePackageError
-from bioimageio_fn.package import staged
+from bioimageio_fn.package import local_file_with, staged
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +71,59 @@ def test_two_files_of_one_place_are_refused(package):
 
     with pytest.raises(UnsafePackageError, match="have the same place: got a"):
         staged(refs)
+
+
+def test_files_that_lie_side_by_side_stay_where_they_are(package, tmp_path):
+    net = FileRef(package / "net.py", None, "net.py")
+    table = FileRef(package / "sub" / "table.csv", None, "sub/table.csv")
+    elsewhere = FileRef(package / "sub" / "table.csv", None, "table.csv")
+
+    assert local_file_with(net, [table]) == package / "net.py"
+    assert local_file_with(table, [net]) == package / "sub" / "table.csv"
+    folder = local_file_with(net, [elsewhere]).parent
+    assert names(folder) == ["net.py", "table.csv"]
+    assert folder.is_relative_to(tmp_path / "cache")
+
+
+def with_external_data(folder):
+    """A model that adds numbers which lie in another file than its graph."""
+    path = write(folder, image05())
+    numbers = numpy_helper.from_array(np.float32([7]), "numbers")
+    numbers.ClearField("raw_data")
+    numbers.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "weights.onnx.data", "length": "4"}.items():
+        entry = numbers.external_data.add()
+        entry.key, entry.value = key, value
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["raw", "numbers"], ["out"])],
+        "add",
+        [helper.make_tensor_value_info("raw", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
+        [numbers],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx_file = helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+    data = np.float32([7]).tobytes()
+    (folder / "weights.onnx").write_bytes(onnx_file)
+    (folder / "weights.onnx.data").write_bytes(data)
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    sources = {"weights.onnx": onnx_file, "weights.onnx.data": data}
+    weights, external = (
+        {"source": name, "sha256": hashlib.sha256(content).hexdigest()}
+        for name, content in sources.items()
+    )
+    fields["weights"]["onnx"] |= weights | {"external_data": external}
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    return path
+
+
+def test_external_data_of_onnx_are_found_and_checked(tmp_path):
+    path = with_external_data(tmp_path / "m")
+
+    assert float(fn.predict(model=path, inputs=[[1.0] * 8] * 8)["out"].data[0, 0, 0, 0]) == 8
+    (path.parent / "weights.onnx.data").write_bytes(np.float32([8]).tobytes())
+    with pytest.raises(HashMismatchError, match="weights.onnx.data is not the file"):
+        fn.predict(model=path, inputs=[[1.0] * 8] * 8)
+    (path.parent / "weights.onnx.data").unlink()
+    with pytest.raises(MissingFileError, match="weights.onnx.data"):
+        fn.load_backend(path)
