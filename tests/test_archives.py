@@ -265,7 +265,7 @@ def test_a_cache_that_can_not_be_written_is_named(tmp_path, monkeypatch):
     path = zipped(tmp_path / "a.zip", [("a", "x")])
     monkeypatch.setattr(fn.settings, "cache_path", path)
 
-    with pytest.raises(FileWriteError, match="can not fill .*a.zip"):
+    with pytest.raises(FileWriteError, match="can not write .*a.zip"):
         unpacked(path)
 
 
