@@ -35,6 +35,7 @@ __all__ = [
     "OutOfMemoryError",
     "SizeError",
     "UnknownMemberError",
+    "UnsafePackageError",
     "UnsupportedError",
     "UntrustedCodeError",
     "WeightsFormatError",
@@ -148,6 +149,10 @@ class DescriptionError(BioimageioFnError, ValueError):
 
 class UnsupportedError(BioimageioFnError, NotImplementedError):
     """The format allows it, this version of the package does not do it."""
+
+
+class UnsafePackageError(BioimageioFnError, ValueError):
+    """A package does what no honest one needs to: it leaves its folder, or grows without end."""
 
 
 class UntrustedCodeError(BioimageioFnError, PermissionError):

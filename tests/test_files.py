@@ -16,6 +16,7 @@ from bioimageio_fn.files import (
     beside,
     check_place,
     existing_path,
+    inner_parts,
     looks_like_path,
     sha256_of,
     written_whole,
@@ -111,6 +112,19 @@ def test_the_file_has_the_permissions_that_any_new_file_has(tmp_path):
 
     mode = stat.S_IMODE(os.stat(tmp_path / "out").st_mode)  # noqa: PTH116
     assert mode == stat.S_IMODE(os.stat(tmp_path / "plain").st_mode)  # noqa: PTH116
+
+
+@given(st.text("ab./\\: \0", max_size=6))
+def test_inner_parts_stay_in_their_folder(name):
+    parts = inner_parts(name)
+
+    if parts is None:
+        plain = name.strip("ab /") == "" and "//" not in name and not name.startswith("/")
+        assert not plain or name.endswith("/") or not name
+    else:
+        assert "/".join(parts) == name
+        assert not {"", ".", ".."} & set(parts)
+        assert not {"\\", ":", "\0"} & set(name)
 
 
 def _fill(folder, text):

@@ -6,17 +6,19 @@ format why, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from ..contract.files import FileRef, weights_refs
+from ..contract.files import FileRef, architecture_of, external_data, weights_refs
 from ..contract.read import model_contract
 from ..errors import MissingDependencyError, WeightsFormatError
-from ..package import described, local_file
+from ..package import described, local_file_with
+from ..trusted import TrustCode
 from .onnx import OnnxBackend
+from .pytorch import PytorchBackend, trusted_code
 from .torchscript import TorchscriptBackend
 
 __all__ = ["FORMATS", "Backend", "WeightsFormat", "load_backend"]
@@ -49,20 +51,27 @@ class WeightsFormat:
 FORMATS = {
     "onnx": WeightsFormat(OnnxBackend, "onnxruntime", "onnx"),
     "torchscript": WeightsFormat(TorchscriptBackend, "torch", "torch"),
+    "pytorch_state_dict": WeightsFormat(PytorchBackend, "torch", "torch"),
 }
-"""The formats that can be run, the one to prefer first."""
+"""The formats that can be run, the one to prefer first; last the one that needs code."""
 
 
 def load_backend(
-    model: Any, *, weights_format: str | None = None, device: str | None = None
+    model: Any,
+    *,
+    weights_format: str | None = None,
+    device: str | None = None,
+    trust_code: TrustCode = False,
 ) -> Backend:
     """The network of a model as a callable.
 
     Args:
         model: a source or a model description.
-        weights_format: `onnx` or `torchscript`; by default the first of these that the model has
-            and whose framework is installed.
+        weights_format: `onnx`, `torchscript` or `pytorch_state_dict`; by default the first of these
+            that the model has and whose framework is installed.
         device: `cpu` (the default), `cuda`, `cuda:N`, `mps`.
+        trust_code: whether Python code of the model may run, which makes the network of a
+            `pytorch_state_dict`; or a set of sha256 values: those of the files that may.
 
     Returns:
         A frozen recipe that pickles; the network is opened on first use.
@@ -70,6 +79,7 @@ def load_backend(
     Raises:
         WeightsFormatError: if the model does not have these weights, or none that can be run.
         MissingDependencyError: if the framework is not installed; names the extra.
+        UntrustedCodeError: if the weights need code that may not run.
         MissingFileError, HashMismatchError: if the weights are not there, or others.
 
     Examples:
@@ -84,14 +94,30 @@ def load_backend(
     refs = weights_refs(description)
     name = _chosen(refs, weights_format)
     contract = model_contract(description)
-    path = local_file(refs[name])
+    path = local_file_with(refs[name], external_data(description, name))
     return FORMATS[name].make(
         path,
         sha256=refs[name].sha256,
         device=device or "cpu",
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
+        **(_with_code(description, refs, trust_code) if name == "pytorch_state_dict" else {}),
     )
+
+
+def _with_code(
+    description: Any, refs: Mapping[str, FileRef], trust_code: TrustCode
+) -> dict[str, Any]:
+    """What a state dict needs beside its weights."""
+    architecture = architecture_of(description)
+    others = [name for name in FORMATS if name in refs and name != "pytorch_state_dict"]
+    ways = [name if _installed(name) else f"{name} ({_reason(name)})" for name in others]
+    instead = f"take weights that need no code: {', '.join(ways)}" if ways else None
+    return {
+        "code": trusted_code(architecture, trust_code, instead=instead),
+        "kwargs": architecture.kwargs,
+        "strict": architecture.strict,
+    }
 
 
 def _chosen(refs: dict[str, FileRef], wanted: str | None) -> str:
