@@ -1,24 +1,27 @@
 """Blocks through the network, several at a time where that is planned.
 
-What holds here: forward runs once for each stack of blocks, in the thread of the caller; what the
-network gives is held against its description; that there is too little memory is said in one way,
-however a framework says it.
+What holds here: forward runs once for each stack of blocks, in the thread of the caller unless the
+backend runs several calls side by side; order is kept; what the network gives is held against its
+description; that there is too little memory is said in one way, however a framework says it.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import attrs
+from toolz import concat
 
 from .arrays import as_array, namespace
 from .axes import MemberId
 from .backends.choose import Backend
 from .contract.records import ModelContract, TensorContract
 from .errors import BackendError, BioimageioFnWarning, OutOfMemoryError
+from .overlap import side_by_side
 from .sample import Sample, SampleBlock
 from .tensor import Tensor, slice_axes
 
@@ -41,14 +44,26 @@ def forward_blocks(
         OutOfMemoryError: if there is too little memory for a stack of blocks.
     """
     coming = iter(blocks)
-    while group := tuple(islice(coming, stack)):
-        if len(group) == 1:
-            yield attrs.evolve(group[0], sample=_forward(backend, contract, group[0].sample))
-            continue
-        outputs = _forward(backend, contract, _stacked([block.sample for block in group]))
-        for i, block in enumerate(group):
-            part = _layer(outputs, i, len(group))
-            yield attrs.evolve(block, sample=attrs.evolve(part, id=block.sample.id))
+    stacks = iter(lambda: tuple(islice(coming, stack)), ())
+    through = partial(_through, backend, contract)
+    parallel = getattr(backend, "parallel", 1)
+    done = side_by_side(through, stacks, threads=parallel) if parallel > 1 else map(through, stacks)
+    yield from concat(done)
+
+
+def _through(
+    backend: Backend, contract: ModelContract, blocks: Sequence[SampleBlock]
+) -> list[SampleBlock]:
+    """What the network makes of blocks that it gets at a time."""
+    if len(blocks) == 1:
+        outputs = _forward(backend, contract, blocks[0].sample)
+        return [attrs.evolve(blocks[0], sample=outputs)]
+    outputs = _forward(backend, contract, _stacked([block.sample for block in blocks]))
+    parts = [_layer(outputs, i, len(blocks)) for i in range(len(blocks))]
+    return [
+        attrs.evolve(block, sample=attrs.evolve(part, id=block.sample.id))
+        for block, part in zip(blocks, parts, strict=True)
+    ]
 
 
 def _stacked(samples: Sequence[Sample]) -> Sample:

@@ -260,6 +260,10 @@ class _Kept:
     def signature(self) -> Any:
         return getattr(self.backend, "signature", None)
 
+    @property
+    def parallel(self) -> int:
+        return getattr(self.backend, "parallel", 1)
+
     def close(self) -> None:
         getattr(self.backend, "close", lambda: None)()
 

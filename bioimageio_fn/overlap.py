@@ -1,4 +1,4 @@
-"""`ahead` and `behind`: work in a thread beside that of the caller, so that the two overlap.
+"""`ahead`, `behind` and `side_by_side`: work in threads beside that of the caller.
 
 What holds here: order is kept; what is made but not yet used is bounded (`AHEAD` groups); an error
 comes behind all items that were made before it, as it would without a thread; when the caller
@@ -20,11 +20,12 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
-__all__ = ["AHEAD", "ahead", "behind"]
+__all__ = ["AHEAD", "ahead", "behind", "side_by_side"]
 
 AHEAD = 2
 """Groups that wait between two threads: one that is used next, and one that is being made."""
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -102,6 +103,32 @@ def behind(items: Iterable[T], use: Callable[[T], object], *, group: int) -> Ite
                 raise made.error
             if is_last:
                 return
+
+
+def side_by_side(use: Callable[[T], R], items: Iterable[T], *, threads: int) -> Iterator[R]:
+    """What a function makes of items, several at a time, in the order of the items.
+
+    Args:
+        use: may be called from several threads.
+        items: made in the thread of the caller, at most one more than there are threads.
+        threads: how many items are worked on at a time.
+
+    Examples:
+        >>> list(side_by_side(lambda i: 2 * i, range(5), threads=3))
+        [0, 2, 4, 6, 8]
+    """
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="bioimageio_fn") as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(contextvars.copy_context().run, use, item))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def _all_used(use: Callable[[T], object], items: Iterable[T]) -> _Group[T]:

@@ -1,5 +1,8 @@
 """Predictions in blocks: what users call, what they get, and what it costs."""
 
+import itertools
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -272,3 +275,34 @@ def test_two_outputs_of_different_rotation_and_scale_are_joined():
     assert plan.count > 4
     np.testing.assert_array_equal(result["turned"], image.transpose(2, 0, 1))
     np.testing.assert_array_equal(result["large"], image.repeat(2, axis=1).repeat(2, axis=2))
+
+
+# ---------------------------------------------------------------- several devices
+
+
+class Parallel(Counting):
+    """A network on three devices: its first three calls have to run at the same time."""
+
+    parallel = 3
+
+    def __init__(self):
+        super().__init__()
+        self.together, self.calls = threading.Barrier(3, timeout=20), itertools.count()
+
+    def __call__(self, x):
+        if next(self.calls) < 3:
+            self.together.wait()
+        return super().__call__(x)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_blocks_run_side_by_side_on_several_devices_and_keep_their_order(batch_size):
+    net = Parallel()
+    pipeline = pipeline_of(image05(halo=2), net)
+    image = noise(1, 1, 38, 44)
+    plan = fn.default_plan(pipeline, image, block_shape={"y": 12, "x": 16}, batch_size=batch_size)
+    indices = [block.meta.index for block in fn.predict_blocks(pipeline, image, plan)]
+
+    assert plan.count >= 6
+    assert indices == list(range(plan.count))
+    np.testing.assert_array_equal(fn.run(pipeline, image, plan), image + 1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioimageio_fn.overlap import AHEAD, ahead, behind
+from bioimageio_fn.overlap import AHEAD, ahead, behind, side_by_side
 
 STAGES = {
     "ahead": lambda items, group: ahead(items, group=group),
@@ -133,3 +133,45 @@ def test_what_a_caller_has_set_is_set_there_too():
         seen = list(ahead(((variable.get(), np.geterr()["divide"]) for _ in "a"), group=1))
 
     assert seen == [(7, "raise")]
+
+
+# ---------------------------------------------------------------- several at a time
+
+
+@given(n=st.integers(0, 20), threads=st.integers(1, 4), fails=st.booleans(), at=st.integers(0, 25))
+def test_what_is_made_side_by_side_comes_in_order(n, threads, fails, at):
+    def use(item):
+        if item == at:
+            raise KeyError(item)
+        return 2 * item
+
+    expected = received(map(use, failing(n) if fails else range(n)))
+    came, failed = received(side_by_side(use, failing(n) if fails else range(n), threads=threads))
+
+    assert failed == expected[1]
+    assert came == expected[0][: len(came)]
+    assert failed or came == expected[0]
+
+
+def test_as_many_run_at_a_time_as_there_are_threads():
+    both = threading.Barrier(3, timeout=10)
+
+    def use(item):
+        both.wait()  # passes only if three are here
+        return item
+
+    assert list(side_by_side(use, range(6), threads=3)) == list(range(6))
+
+
+def test_what_was_not_begun_is_not_done_when_the_caller_stops():
+    used = []
+
+    def use(item):
+        used.append(item)
+        return item
+
+    coming = side_by_side(use, range(1000), threads=2)
+    next(coming)
+    coming.close()
+
+    assert len(used) <= 4
