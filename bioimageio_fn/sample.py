@@ -202,12 +202,13 @@ def part_of(
 
 
 def _regions(regions: Mapping[Any, Mapping[Any, AxisBlock]]) -> immutabledict[MemberId, Region]:
-    return immutabledict(
-        {
-            MemberId(member): immutabledict({AxisId(axis): block for axis, block in region.items()})
-            for member, region in regions.items()
-        }
-    )
+    return immutabledict({MemberId(member): _region(region) for member, region in regions.items()})
+
+
+def _region(region: Mapping[Any, AxisBlock]) -> Region:
+    if type(region) is immutabledict and all(type(axis) is AxisId for axis in region):
+        return region
+    return immutabledict({AxisId(axis): block for axis, block in region.items()})
 
 
 @attrs.frozen

@@ -41,31 +41,38 @@ __all__ = [
 
 Id = TypeVar("Id", bound=str)
 PadMode = Literal["constant", "edge", "reflect", "symmetric"]
+_DTYPES = frozenset(DTYPES)
 PAD_MODES: tuple[PadMode, ...] = ("constant", "edge", "reflect", "symmetric")
 
 
 def _read_only(data: Any) -> Array:
     """Check that something is an array of real numbers; NumPy data become a read-only view."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise ArrayError("a masked array would lose its mask", remedy="fill it: array.filled(...)")
-    if isinstance(data, np.generic) or not (hasattr(data, "shape") and hasattr(data, "dtype")):
-        try:
-            data = np.asarray(data)
-        except (TypeError, ValueError) as error:
-            raise ArrayError(
-                "not an array of numbers", got=type(data).__name__, remedy=str(error)
-            ) from error
-    if dtype_name(data.dtype) not in DTYPES:
+    if type(data) is not np.ndarray:
+        data = _array_like(data)
+    if dtype_name(data.dtype) not in _DTYPES:
         raise ArrayError(
             "a tensor holds real numbers or truth values",
             expected="a boolean, integer or floating point array",
             got=f"{data.dtype} array of shape {tuple(data.shape)}",
         )
-    if not isinstance(data, np.ndarray):
+    if not isinstance(data, np.ndarray) or not data.flags.writeable:
         return data
     view = data.view()
     view.flags.writeable = False
     return view
+
+
+def _array_like(data: Any) -> Array:
+    if isinstance(data, np.ma.MaskedArray):
+        raise ArrayError("a masked array would lose its mask", remedy="fill it: array.filled(...)")
+    if isinstance(data, np.generic) or not (hasattr(data, "shape") and hasattr(data, "dtype")):
+        try:
+            return np.asarray(data)
+        except (TypeError, ValueError) as error:
+            raise ArrayError(
+                "not an array of numbers", got=type(data).__name__, remedy=str(error)
+            ) from error
+    return data
 
 
 @attrs.frozen(eq=False, repr=False)

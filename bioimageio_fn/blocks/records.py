@@ -110,10 +110,15 @@ class BlockPlan:
 
 def block_metas(plan: BlockPlan) -> Iterator[BlockMeta]:
     """The blocks of a plan, in order."""
+    along: dict[MemberId, list[tuple[AxisId, int, tuple[AxisBlock, ...]]]] = {}
+    for n, axis in enumerate(plan.axes):
+        for (member, axis_id), places in axis.places.items():
+            along.setdefault(member, []).append((axis_id, n, places))
+    count = plan.count
     indices = itertools.product(*(range(len(axis.grid.starts)) for axis in plan.axes))
     for number, position in enumerate(indices):
-        regions: dict[str, dict[str, AxisBlock]] = {}
-        for axis, i in zip(plan.axes, position, strict=True):
-            for (member, axis_id), places in axis.places.items():
-                regions.setdefault(member, {})[axis_id] = places[i]
-        yield BlockMeta(number, plan.count, regions)
+        regions = {
+            member: immutabledict({axis_id: places[position[n]] for axis_id, n, places in axes})
+            for member, axes in along.items()
+        }
+        yield BlockMeta(number, count, regions)
