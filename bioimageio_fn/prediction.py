@@ -42,6 +42,7 @@ from .saving import (
     saved_while_made,
     written_in_regions,
 )
+from .trusted import TrustCode
 
 __all__ = ["predict", "predict_many"]
 
@@ -59,7 +60,7 @@ def predict(
     memory_limit: int | str | None = None,
     on_progress: OnProgress | None = None,
     progressbar: bool | None = None,
-    trust_code: bool = False,
+    trust_code: TrustCode = False,
 ) -> Sample:
     """Run a model on one sample.
 
@@ -87,7 +88,8 @@ def predict(
             not saved count, too.
         on_progress: called with (blocks done, blocks in all).
         progressbar: whether progress is shown on stderr; by default if that is a terminal.
-        trust_code: whether Python code that comes with the model may run.
+        trust_code: whether Python code that comes with the model may run; or a set of sha256
+            values: those of the files that may.
 
     Returns:
         The outputs; `np.asarray(result)` is the array of a single output.
@@ -136,7 +138,7 @@ def predict_many(
     input_block_shape: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
     progressbar: bool | None = None,
-    trust_code: bool = False,
+    trust_code: TrustCode = False,
 ) -> Iterator[Sample]:
     """Run a model on many samples, one after the other; the model is loaded once.
 
@@ -284,7 +286,7 @@ def _numbered(pattern: str, i: int) -> str:
 
 
 def _pipeline(
-    model: Any, weights_format: str | None, devices: str | None, *, trust_code: bool
+    model: Any, weights_format: str | None, devices: str | None, *, trust_code: TrustCode
 ) -> Pipeline:
     if isinstance(model, Pipeline):
         if weights_format is not None or devices is not None or trust_code:

@@ -490,7 +490,7 @@ SIZES = ["block_shape", "blocksize_parameter", "halo"]
 
 
 @pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("odd", NO_NUMBERS, ids=repr)
+@pytest.mark.parametrize("odd", NO_NUMBERS, ids=lambda odd: f"{type(odd).__name__} {odd!s:.6}")
 def test_a_request_that_is_no_whole_number_is_refused_and_never_rounded(name, odd):
     with pytest.raises(BlockError, match=f"{name} is not given in whole numbers: .*'y': 256, 'x'"):
         planned(IMAGE, shape(), **{name: odd})
