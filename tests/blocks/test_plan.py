@@ -489,8 +489,12 @@ NO_NUMBERS = [
 SIZES = ["block_shape", "blocksize_parameter", "halo"]
 
 
+def named(odd):
+    return f"{type(odd).__name__} {odd!s:.6}"  # the same in every process
+
+
 @pytest.mark.parametrize("name", SIZES)
-@pytest.mark.parametrize("odd", NO_NUMBERS, ids=lambda odd: f"{type(odd).__name__} {odd!s:.6}")
+@pytest.mark.parametrize("odd", NO_NUMBERS, ids=named)
 def test_a_request_that_is_no_whole_number_is_refused_and_never_rounded(name, odd):
     with pytest.raises(BlockError, match=f"{name} is not given in whole numbers: .*'y': 256, 'x'"):
         planned(IMAGE, shape(), **{name: odd})
@@ -548,7 +552,7 @@ def test_a_huge_request_is_planned_as_the_whole_or_refused(name, huge):
             planned(IMAGE, shape(), block_shape={"y": 12}, halo=huge)
 
 
-@pytest.mark.parametrize("odd", [*NO_NUMBERS, {}, {"batch": 1}], ids=repr)
+@pytest.mark.parametrize("odd", [*NO_NUMBERS, {}, {"batch": 1}], ids=named)
 def test_a_batch_size_that_is_no_whole_number_is_refused(odd):
     with pytest.raises(BlockError, match="batch_size is not.*axis 'batch'.*expected an integer"):
         planned(IMAGE, shape(), batch_size=odd)
@@ -587,7 +591,7 @@ def test_sizes_without_axes_are_refused(odd):
         planned(IMAGE, {"raw": odd})
 
 
-@pytest.mark.parametrize("odd", [*NO_NUMBERS, None], ids=repr)
+@pytest.mark.parametrize("odd", [*NO_NUMBERS, None], ids=named)
 def test_a_size_of_a_sample_that_is_no_whole_number_is_refused(odd):
     with pytest.raises(BlockError, match="size of an axis is not.*tensor 'raw', axis 'y'"):
         planned(IMAGE, shape(y=odd))
