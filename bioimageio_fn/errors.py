@@ -34,6 +34,7 @@ __all__ = [
     "OperationError",
     "SizeError",
     "UnknownMemberError",
+    "UnsafePackageError",
     "UnsupportedError",
     "UntrustedCodeError",
     "WeightsFormatError",
@@ -147,6 +148,10 @@ class DescriptionError(BioimageioFnError, ValueError):
 
 class UnsupportedError(BioimageioFnError, NotImplementedError):
     """The format allows it, this version of the package does not do it."""
+
+
+class UnsafePackageError(BioimageioFnError, ValueError):
+    """A package does what no honest one needs to: it leaves its folder, or grows without end."""
 
 
 class UntrustedCodeError(BioimageioFnError, PermissionError):

@@ -61,7 +61,8 @@ def create_prediction_pipeline(
     Args:
         bioimageio_model: a source (folder, `bioimageio.yaml`, zip archive, URL, id) or a model
             description.
-        devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
+        devices: where the network runs: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU if
+            there is one, else the CPU.
         weights_format: which weights to run; by default the first that can be run here.
         dataset_for_initial_statistics: samples (anything that the pipeline can be called with)
             whose joint statistics are taken. Postprocessing that measures a data set needs the
@@ -72,7 +73,8 @@ def create_prediction_pipeline(
         fixed_dataset_statistics: values of measures that are known up front; steps that ask for
             one of these take it instead of measuring.
         backend: any callable `forward(*arrays) -> tuple of arrays` instead of the model's weights.
-        trust_code: whether Python code that comes with the model may run: its `custom` steps.
+        trust_code: whether Python code that comes with the model may run: its `custom` steps, and
+            layers of Keras.
 
     Raises:
         MissingFileError: if the model, or a file of it, is not there.
@@ -82,6 +84,7 @@ def create_prediction_pipeline(
         OperationError: if a step has a keyword that makes no sense, or a statistic is given that
             no step asks for.
         WeightsFormatError, MissingDependencyError: if no weights can be run.
+        DeviceError: if the device is not there.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -97,7 +100,9 @@ def create_prediction_pipeline(
     check_chains(contract, preprocess, postprocess)
     _check_statistics(fixed_dataset_statistics, (*preprocess, *postprocess))
     if backend is None:
-        backend = load_backend(description, weights_format=weights_format, device=devices)
+        backend = load_backend(
+            description, weights_format=weights_format, device=devices, trust_code=trust_code
+        )
     elif devices is not None or weights_format is not None:
         raise DeviceError(
             "a backend that is given brings its own weights and device",

@@ -6,20 +6,18 @@ format why, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
-
-import attrs
 
 from ..contract.files import FileRef, weights_refs
 from ..contract.read import model_contract
-from ..errors import MissingDependencyError, WeightsFormatError
+from ..errors import BioimageioFnError, DeviceError, MissingDependencyError, WeightsFormatError
 from ..package import described, local_file
-from .onnx import OnnxBackend
-from .torchscript import TorchscriptBackend
+from .devices import spelled
+from .formats import FORMATS, obstacle, recipe_class
+from .recipe import Recipe
 
-__all__ = ["FORMATS", "Backend", "WeightsFormat", "load_backend"]
+__all__ = ["Backend", "create_model_adapter", "load_backend"]
 
 
 @runtime_checkable
@@ -31,38 +29,25 @@ class Backend(Protocol):
         ...
 
 
-@attrs.frozen
-class WeightsFormat:
-    """How weights of a format are run.
-
-    Args:
-        make: the recipe's class.
-        package: what has to be installed.
-        extra: the extra of this package that installs it.
-    """
-
-    make: Callable[..., Backend]
-    package: str
-    extra: str
-
-
-FORMATS = {
-    "onnx": WeightsFormat(OnnxBackend, "onnxruntime", "onnx"),
-    "torchscript": WeightsFormat(TorchscriptBackend, "torch", "torch"),
-}
-"""The formats that can be run, the one to prefer first."""
-
-
 def load_backend(
-    model: Any, *, weights_format: str | None = None, device: str | None = None
-) -> Backend:
+    model: Any,
+    *,
+    weights_format: str | None = None,
+    device: str | None = None,
+    trust_code: bool = False,
+) -> Recipe:
     """The network of a model as a callable.
+
+    As a context manager it frees the network at its end.
 
     Args:
         model: a source or a model description.
-        weights_format: `onnx` or `torchscript`; by default the first of these that the model has
-            and whose framework is installed.
-        device: `cpu` (the default), `cuda`, `cuda:N`, `mps`.
+        weights_format: `onnx`, `torchscript`, `keras_v3`, `keras_hdf5` or
+            `tensorflow_saved_model_bundle`; by default the first of these that the model has and
+            whose framework is installed.
+        device: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU, if there is one that the
+            framework can use, else the CPU.
+        trust_code: whether code in the weights may run: `Lambda` layers of Keras.
 
     Returns:
         A frozen recipe that pickles; the network is opened on first use.
@@ -70,65 +55,63 @@ def load_backend(
     Raises:
         WeightsFormatError: if the model does not have these weights, or none that can be run.
         MissingDependencyError: if the framework is not installed; names the extra.
+        DeviceError: if the device is not there; names those that are.
         MissingFileError, HashMismatchError: if the weights are not there, or others.
 
     Examples:
         >>> import numpy as np
         >>> import bioimageio_fn as fn
-        >>> backend = load_backend(fn.demo_model(), weights_format="onnx")
-        >>> (output,) = backend(np.zeros((1, 1, 64, 64), "float32"))
+        >>> with load_backend(fn.demo_model(), weights_format="onnx", device="cpu") as backend:
+        ...     (output,) = backend(np.zeros((1, 1, 64, 64), "float32"))
         >>> output.shape
         (1, 1, 64, 64)
     """
     description = described(model)
     refs = weights_refs(description)
-    name = _chosen(refs, weights_format)
+    name = _chosen(refs, weights_format, (spelled(device),))
     contract = model_contract(description)
-    path = local_file(refs[name])
-    return FORMATS[name].make(
-        path,
+    options: dict[str, Any] = {"trusted": trust_code} if name.startswith("keras") else {}
+    recipe: Recipe = recipe_class(name)(
+        local_file(refs[name]),
         sha256=refs[name].sha256,
-        device=device or "cpu",
+        device=device,
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
+        **options,
     )
+    recipe.check_device()
+    return recipe
 
 
-def _chosen(refs: dict[str, FileRef], wanted: str | None) -> str:
-    if wanted is not None:
-        if wanted not in refs:
-            raise WeightsFormatError(
-                "the model has no weights of this format",
-                expected=f"one of {', '.join(refs)}",
-                got=wanted,
-            )
-        if wanted not in FORMATS:
-            raise WeightsFormatError(
-                f"weights of the format {wanted} can not be run yet", expected=_runnable(refs)
-            )
-        if not _installed(wanted):
-            raise MissingDependencyError(_reason(wanted))
-        return wanted
-    for name in FORMATS:
-        if name in refs and _installed(name):
-            return name
-    reasons = "; ".join(f"{name}: {_reason(name)}" for name in refs)
-    error = MissingDependencyError if any(n in FORMATS for n in refs) else WeightsFormatError
-    raise error(f"none of the model's weights can be run here ({reasons})")
+create_model_adapter = load_backend
 
 
-def _runnable(refs: dict[str, FileRef]) -> str:
-    return f"one of {', '.join(n for n in FORMATS if n in refs) or ', '.join(FORMATS)}"
+def _chosen(refs: Mapping[str, FileRef], wanted: str | None, devices: Sequence[str | None]) -> str:
+    order = [name for name in FORMATS if name in refs]
+    problems = {name: obstacle(name, devices) for name in (*order, *(refs.keys() - FORMATS.keys()))}
+    usable = [name for name, problem in problems.items() if problem is None]
+    if wanted is None:
+        if not usable:
+            raise _nothing(problems)
+        return usable[0]
+    if wanted not in refs:
+        raise WeightsFormatError(
+            "the model has no weights of this format",
+            expected=f"one of {', '.join(refs)}",
+            got=wanted,
+        )
+    if (problem := problems[wanted]) is not None:
+        rest = f"its weights that can be run here: {', '.join(usable) or 'none'}"
+        problem.remedy = f"{problem.remedy}, or take others; {rest}" if problem.remedy else rest
+        problem.what = f"weights of the format {wanted}: {problem.what}"
+        raise problem
+    return wanted
 
 
-def _installed(name: str) -> bool:
-    return find_spec(FORMATS[name].package) is not None
-
-
-def _reason(name: str) -> str:
-    if name not in FORMATS:
-        return "can not be run yet"
-    entry = FORMATS[name]
-    return (
-        f"the package {entry.package} is not installed (pip install 'bioimageio_fn[{entry.extra}]')"
-    )
+def _nothing(problems: Mapping[str, BioimageioFnError | None]) -> BioimageioFnError:
+    """One error for all formats, of the kind that is the easiest to help."""
+    reasons = [f"{name}: {problem}" for name, problem in problems.items()]
+    reasons += [f"{name}: the model has none" for name in FORMATS if name not in problems]
+    kinds = {type(problem) for problem in problems.values() if problem is not None}
+    kind = next(k for k in (MissingDependencyError, DeviceError, WeightsFormatError) if k in kinds)
+    return kind(f"none of the model's weights can be run here ({' | '.join(reasons)})")

@@ -11,16 +11,13 @@ import torch
 from onnx import TensorProto, helper
 
 import bioimageio_fn as fn
-from bioimageio_fn.backends import choose
 from bioimageio_fn.backends.onnx import OnnxBackend
 from bioimageio_fn.backends.torchscript import TorchscriptBackend
 from bioimageio_fn.errors import (
     BackendError,
     DeviceError,
     HashMismatchError,
-    MissingDependencyError,
     MissingFileError,
-    WeightsFormatError,
 )
 
 
@@ -219,30 +216,6 @@ def test_cuda_is_mapped_to_its_provider_and_number(monkeypatch):
 
     assert _providers("cuda:2")[0] == ("CUDAExecutionProvider", {"device_id": 2})
     assert _providers("cpu") == ["CPUExecutionProvider"]
-
-
-def test_the_first_format_that_can_be_run_is_taken(monkeypatch):
-    assert isinstance(fn.load_backend(fn.demo_model()), OnnxBackend)
-
-    monkeypatch.setattr(choose, "find_spec", lambda name: None if name == "onnxruntime" else 1)
-
-    assert isinstance(fn.load_backend(fn.demo_model()), TorchscriptBackend)
-
-
-def test_a_missing_framework_names_the_extra(monkeypatch):
-    monkeypatch.setattr(choose, "find_spec", lambda _: None)
-
-    with pytest.raises(MissingDependencyError, match=r"pip install 'bioimageio_fn\[onnx\]'"):
-        fn.load_backend(fn.demo_model(), weights_format="onnx")
-    with pytest.raises(MissingDependencyError, match=r"\[onnx\].*\[torch\]") as caught:
-        fn.load_backend(fn.demo_model())
-    assert isinstance(caught.value, ImportError)
-
-
-@pytest.mark.parametrize("wanted", ["keras_v3", "pytorch_state_dict", "nonsense"])
-def test_a_format_that_the_model_does_not_have_is_refused_with_those_it_has(wanted):
-    with pytest.raises(WeightsFormatError, match=f"one of onnx, torchscript, got {wanted}"):
-        fn.load_backend(fn.demo_model(), weights_format=wanted)
 
 
 class Traced(torch.nn.Module):
