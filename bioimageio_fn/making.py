@@ -6,7 +6,7 @@ that nobody asks for: all are refused before weights are opened and before any d
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import attrs
@@ -44,7 +44,7 @@ __all__ = ["check_chains", "create_prediction_pipeline", "with_dataset"]
 def create_prediction_pipeline(
     bioimageio_model: Any,
     *,
-    devices: str | None = None,
+    devices: str | Sequence[str] | None = None,
     weights_format: str | None = None,
     dataset_for_initial_statistics: Iterable[Any] = (),
     keep_updating_initial_dataset_statistics: bool = False,
@@ -62,7 +62,7 @@ def create_prediction_pipeline(
         bioimageio_model: a source (folder, `bioimageio.yaml`, zip archive, URL, id) or a model
             description.
         devices: where the network runs: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU if
-            there is one, else the CPU.
+            there is one, else the CPU. Several devices make a replica on each.
         weights_format: which weights to run; by default the first that can be run here.
         dataset_for_initial_statistics: samples (anything that the pipeline can be called with)
             whose joint statistics are taken. Postprocessing that measures a data set needs the

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import attrs
+
 from ..contract.files import FileRef, weights_refs
 from ..contract.read import model_contract
 from ..errors import BioimageioFnError, DeviceError, MissingDependencyError, WeightsFormatError
@@ -16,6 +18,7 @@ from ..package import described, local_file
 from .devices import spelled
 from .formats import FORMATS, obstacle, recipe_class
 from .recipe import Recipe
+from .replicas import Replicas
 
 __all__ = ["Backend", "create_model_adapter", "load_backend"]
 
@@ -33,9 +36,9 @@ def load_backend(
     model: Any,
     *,
     weights_format: str | None = None,
-    device: str | None = None,
+    device: str | Sequence[str] | None = None,
     trust_code: bool = False,
-) -> Recipe:
+) -> Recipe | Replicas:
     """The network of a model as a callable.
 
     As a context manager it frees the network at its end.
@@ -46,11 +49,13 @@ def load_backend(
             `tensorflow_saved_model_bundle`; by default the first of these that the model has and
             whose framework is installed.
         device: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU, if there is one that the
-            framework can use, else the CPU.
+            framework can use, else the CPU. Several devices make a replica on each, which run side
+            by side where they are called from several threads.
         trust_code: whether code in the weights may run: `Lambda` layers of Keras.
 
     Returns:
-        A frozen recipe that pickles; the network is opened on first use.
+        A frozen recipe that pickles; the network is opened on first use. For several devices
+        `Replicas` of it.
 
     Raises:
         WeightsFormatError: if the model does not have these weights, or none that can be run.
@@ -68,19 +73,29 @@ def load_backend(
     """
     description = described(model)
     refs = weights_refs(description)
-    name = _chosen(refs, weights_format, (spelled(device),))
+    devices = _devices(device)
+    name = _chosen(refs, weights_format, devices)
     contract = model_contract(description)
     options: dict[str, Any] = {"trusted": trust_code} if name.startswith("keras") else {}
     recipe: Recipe = recipe_class(name)(
         local_file(refs[name]),
         sha256=refs[name].sha256,
-        device=device,
+        device=devices[0],
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
         **options,
     )
-    recipe.check_device()
-    return recipe
+    replicas = Replicas(attrs.evolve(recipe, device=d) for d in devices)
+    replicas.check_device()
+    return replicas if len(devices) > 1 else recipe
+
+
+def _devices(device: str | Sequence[str] | None) -> tuple[str | None, ...]:
+    if device is None or isinstance(device, str):
+        return (spelled(device),)
+    if not device:
+        raise DeviceError("no device to run on", expected="at least one", got="none")
+    return tuple(map(spelled, device))
 
 
 create_model_adapter = load_backend
