@@ -29,15 +29,25 @@ def as_numpy(array: Any, dtype: str | None) -> np.ndarray[Any, Any]:
     return np.asarray(cast(data, dtype if dtype in DTYPES else native), order="C")
 
 
-def as_torch(array: Any, device: str) -> Any:
-    """A copy of an array as a PyTorch tensor: a network may write to its input."""
+def as_torch(array: Any, device: str, *, channels_last: bool = False) -> Any:
+    """A copy of an array as a PyTorch tensor: a network may write to its input.
+
+    Args:
+        array: of any library.
+        device: where the tensor is to be.
+        channels_last: whether the channels of images, "bcyx", lie side by side in memory.
+    """
     import torch
 
+    channels_last = channels_last and len(array.shape) == 4
     if array_api_compat.is_torch_array(array):
-        return array.detach().to(device, copy=True)
+        order = torch.channels_last if channels_last else torch.contiguous_format
+        return array.detach().to(device, copy=True, memory_format=order)
     data = to_numpy(array)
+    data = np.moveaxis(data, 1, -1) if channels_last else data
     # torch takes neither foreign byte order nor negative strides
-    return torch.from_numpy(np.array(data, data.dtype.newbyteorder("="), order="C")).to(device)
+    tensor = torch.from_numpy(np.array(data, data.dtype.newbyteorder("="), order="C"))
+    return (tensor.movedim(-1, 1) if channels_last else tensor).to(device)
 
 
 def like(given: Sequence[Any], outputs: Sequence[Any]) -> tuple[Any, ...]:

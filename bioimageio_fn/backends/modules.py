@@ -25,20 +25,26 @@ def torch_devices() -> tuple[str, ...]:
     return ("cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else []))
 
 
-def network_of(module: Any, inputs: Sequence[Port], device: str) -> Network:
+def network_of(
+    module: Any, inputs: Sequence[Port], device: str, *, channels_last: bool = False
+) -> Network:
     """A module as a network.
 
     Args:
         module: a `torch.nn.Module`, or one of TorchScript, on its device.
         inputs: the arguments of its `forward`.
         device: that device.
+        channels_last: whether images come to it with their channels side by side in memory.
     """
     import torch
 
     module.eval()
 
     def run(feed: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
-        given = {n: None if a is None else as_torch(a, device) for n, a in feed.items()}
+        given = {
+            name: None if a is None else as_torch(a, device, channels_last=channels_last)
+            for name, a in feed.items()
+        }
         with torch.inference_mode():
             return _tensors(module(**given), wanted)
 

@@ -11,8 +11,9 @@ import torch
 from onnx import TensorProto, helper
 
 import bioimageio_fn as fn
+from bioimageio_fn.backends.exchange import as_torch
 from bioimageio_fn.backends.onnx import OnnxBackend
-from bioimageio_fn.backends.torchscript import TorchscriptBackend
+from bioimageio_fn.backends.torchscript import TorchscriptBackend, _takes_channels_last
 from bioimageio_fn.errors import (
     BackendError,
     DeviceError,
@@ -239,3 +240,48 @@ def test_arguments_of_similar_names_are_kept_apart(tmp_path, how):
     (result,) = TorchscriptBackend(tmp_path / "m.pt", input_ids=["raw", "aux"])(A[0], B[0])
 
     assert result.tolist() == [4, 5]
+
+
+class Planes(torch.nn.Module):
+    """A network that reads memory in the order of planes."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(1, 3, 3)
+
+    def forward(self, x: torch.Tensor):
+        y = self.convolution(x)
+        return y.view(y.shape[0], -1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("network", "taken"),
+    [
+        (torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3)), True),
+        (torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.InstanceNorm2d(3)), False),
+        (Planes(), False),
+    ],
+    ids=["convolution", "instance norm", "view"],
+)
+@pytest.mark.parametrize("how", [torch.jit.script, lambda m: torch.jit.freeze(torch.jit.script(m))])
+def test_channels_lie_side_by_side_only_where_the_network_takes_that(tmp_path, network, taken, how):
+    how(network.eval()).save(str(tmp_path / "m.pt"))
+    x = np.random.default_rng(0).random((2, 1, 9, 8)).astype("float32")
+
+    for given in (x, torch.from_numpy(x)):
+        (result,) = TorchscriptBackend(tmp_path / "m.pt", device="cpu")(given)
+        with torch.no_grad():
+            np.testing.assert_allclose(result, network(torch.from_numpy(x)), atol=1e-6)
+
+    assert _takes_channels_last(torch.jit.load(str(tmp_path / "m.pt"))) == taken
+
+
+@pytest.mark.parametrize(
+    "array", [A[0], A, A[None], A[None, None], A[None, None, None]], ids=np.ndim
+)
+def test_only_images_are_laid_out_otherwise(array):
+    tensor = as_torch(array, "cpu", channels_last=True)
+
+    np.testing.assert_array_equal(tensor, array)
+    assert tensor.is_contiguous(memory_format=torch.channels_last) == (array.ndim == 4)
