@@ -60,26 +60,28 @@ def docs(session: nox.Session) -> None:
     session.run("mkdocs", "build", "--strict", *session.posargs)
 
 
-def peer_python(session: nox.Session) -> str:
+def peer_python(session: nox.Session, *requirements: str) -> str:
     """The Python of an environment that has bioimageio.core; it can not share one with ours."""
     folder = Path(session.create_tmp()) / "peer"
     session.run("python", "-m", "venv", str(folder))
     pip = str(folder / "bin" / "pip")
     # with a newer pydantic the bioimageio.spec that it pins reads no model
-    peer = ("bioimageio.core==0.11.0", "pydantic<2.13")
+    peer = ("bioimageio.core==0.11.0", "pydantic<2.13", *requirements)
     session.run(pip, "install", "--quiet", *peer, external=True)
     return str(folder / "bin" / "python")
 
 
+BENCHMARKS = ("startup", "pixels", "blocks", "nuclei", "larger_than_memory", "normalise")
+
+
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Times of start-up, of blocks, and of normalising beside bioimageio.core; only printed."""
-    install(session, ".[cli,onnx]", "onnx>=1.16")
-    session.run("python", "benchmarks/startup.py")
-    session.run("python", "benchmarks/blocks.py")
-    session.run(
-        "python", "benchmarks/normalise.py", "--peer", peer_python(session), *session.posargs
-    )
+    """Times and memory, beside bioimageio.core; only printed. `-- blocks nuclei` for some of it."""
+    install(session, ".[cli,onnx]", "onnx>=1.16", "zarr>=3")
+    beside = ["--peer", peer_python(session, "onnxruntime")]
+    for name in session.posargs or BENCHMARKS:
+        options = [] if name == "startup" else beside
+        session.run("python", f"benchmarks/{name}.py", *options)
 
 
 @nox.session

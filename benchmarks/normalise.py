@@ -10,10 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from turns import Runs, in_turns, median, peak_memory
 
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "uint16": lambda image: image,
@@ -74,27 +71,17 @@ def once(who: str, path: str, layout: str, step: str) -> None:
     axes = ("c", "y", "x")[-image.ndim :]
     function = {"ours": ours, "theirs": theirs}[who]
     function(image[..., :8, :8].copy(), step, axes)  # imports are not what is measured
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     start = time.perf_counter()
     result = function(image, step, axes)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    extra = max(0.0, peak / 1024 - result.size * 4 / 2**20)
+    extra = max(0.0, peak_memory() - before - result.size * 4 / 2**20)
     print(json.dumps({"seconds": seconds, "extra": extra, "mean": float(np.mean(result[..., 0]))}))
-
-
-def measure(python: str, *arguments: str) -> dict[str, float]:
-    """What one fresh process prints."""
-    done = subprocess.run(
-        [python, __file__, "--once", *arguments], check=True, capture_output=True, text=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(peer: str, rounds: int, side: int) -> None:
     """Print a table of both libraries, for every step and every layout."""
     image = np.random.default_rng(0).integers(0, 4096, (side, side), dtype=np.uint16)
-    pythons = {"ours": sys.executable, "theirs": peer}
     with tempfile.TemporaryDirectory() as folder:
         files = {"uint16": Path(folder) / "uint16.npy", "float32": Path(folder) / "float32.npy"}
         for dtype, path in files.items():
@@ -103,16 +90,12 @@ def compare(peer: str, rounds: int, side: int) -> None:
         for step in STEPS:
             for layout in LAYOUTS:
                 path = str(files[layout.partition(",")[0]])
-                runs: dict[str, list[dict[str, float]]] = {who: [] for who in pythons}
-                for _ in range(rounds):
-                    for who, python in pythons.items():
-                        runs[who].append(measure(python, who, path, layout, step))
-                report(step, layout, runs)
+                report(step, layout, in_turns(peer, rounds, __file__, path, layout, step))
 
 
-def report(step: str, layout: str, runs: dict[str, list[dict[str, float]]]) -> None:
+def report(step: str, layout: str, runs: Runs) -> None:
     """One line of the table."""
-    seconds = {who: statistics.median(r["seconds"] for r in found) for who, found in runs.items()}
+    seconds = {who: median(found, "seconds") for who, found in runs.items()}
     extra = {who: max(r["extra"] for r in found) for who, found in runs.items()}
     low, high = (pick(r["seconds"] for r in runs["ours"]) for pick in (min, max))
     print(

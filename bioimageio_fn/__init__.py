@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .descriptions import save_bioimageio_yaml_only as save_bioimageio_yaml_only
     from .descriptions import settings as settings
     from .descriptions import validate_format as validate_format
+    from .io.images import open_image as open_image
     from .io.images import read_image as read_image
     from .io.images import write_image as write_image
     from .making import create_prediction_pipeline as create_prediction_pipeline
@@ -63,11 +64,13 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline as Pipeline
     from .pipeline import default_plan as default_plan
     from .pipeline import predict_blocks as predict_blocks
-    from .pipeline import predict_sample_with_blocking as predict_sample_with_blocking
-    from .pipeline import predict_sample_with_fixed_blocking as predict_sample_with_fixed_blocking
-    from .pipeline import predict_sample_without_blocking as predict_sample_without_blocking
     from .pipeline import run as run
     from .pipeline import run_carrying as run_carrying
+    from .predict_sample import predict_sample_with_blocking as predict_sample_with_blocking
+    from .predict_sample import (
+        predict_sample_with_fixed_blocking as predict_sample_with_fixed_blocking,
+    )
+    from .predict_sample import predict_sample_without_blocking as predict_sample_without_blocking
     from .prediction import predict as predict
     from .prediction import predict_many as predict_many
     from .prediction import save_sample as save_sample
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from .sample import Sample as Sample
     from .sample import SampleBlock as SampleBlock
     from .sample import Stat as Stat
+    from .seams import measure_seams as measure_seams
     from .stats.compute import compute_dataset_measures as compute_dataset_measures
     from .stats.compute import compute_measures as compute_measures
     from .stats.compute import compute_sample_measures as compute_sample_measures
@@ -111,7 +115,7 @@ _NAMES = {
         "settings",
         "validate_format",
     ),
-    "io.images": ("read_image", "write_image"),
+    "io.images": ("open_image", "read_image", "write_image"),
     "making": ("create_prediction_pipeline", "with_dataset"),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),
@@ -131,15 +135,18 @@ _NAMES = {
         "Pipeline",
         "default_plan",
         "predict_blocks",
+        "run",
+        "run_carrying",
+    ),
+    "predict_sample": (
         "predict_sample_with_blocking",
         "predict_sample_with_fixed_blocking",
         "predict_sample_without_blocking",
-        "run",
-        "run_carrying",
     ),
     "prediction": ("predict", "predict_many", "save_sample"),
     "reading": ("as_sample",),
     "sample": ("BlockMeta", "Sample", "SampleBlock", "Stat"),
+    "seams": ("measure_seams",),
     "stats.compute": (
         "compute_dataset_measures",
         "compute_measures",

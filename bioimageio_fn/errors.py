@@ -32,6 +32,7 @@ __all__ = [
     "MissingMemberError",
     "NotFittedError",
     "OperationError",
+    "OutOfMemoryError",
     "SizeError",
     "UnknownMemberError",
     "UnsafePackageError",
@@ -188,6 +189,10 @@ class DeviceError(BioimageioFnError, ValueError):
 
 class BackendError(BioimageioFnError, RuntimeError):
     """A network failed to load or to run, or gave what its description does not say."""
+
+
+class OutOfMemoryError(BackendError, MemoryError):
+    """A block takes more memory than there is, or than may be taken."""
 
 
 class BioimageioFnWarning(UserWarning):

@@ -1,21 +1,31 @@
 """Files on disk: whole or not at all.
 
 What holds here: what looks like a path is checked before anything is imported or requested; a file
-is written beside its place and then renamed, so that none is ever half-written.
+or folder is written beside its place and then renamed, so that none is ever half-written.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import FileReadError, FileWriteError, MissingFileError
+from .errors import BioimageioFnError, FileReadError, FileWriteError, MissingFileError
 
-__all__ = ["existing_path", "looks_like_path", "sha256_of", "written_whole"]
+__all__ = [
+    "beside",
+    "check_place",
+    "existing_path",
+    "looks_like_path",
+    "sha256_of",
+    "writing",
+    "written_whole",
+]
 
 _SUFFIXES = (".yaml", ".yml", ".zip", ".npy", ".npz", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
@@ -63,34 +73,109 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Errors of the system within the block, as errors that name what is written.
+
+    Raises:
+        FileWriteError: in the place of an `OSError` that is none of this package.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, BioimageioFnError):
+            raise
+        raise FileWriteError(f"can not write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, with the same suffix; it takes the place when all went well.
+    """A temporary path to write to, of the same name; it takes the place when all went well.
 
     Raises:
         FileWriteError: if the folder or the file can not be written. What stood there remains.
     """
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix
-        )
-        os.close(handle)
-        temporary = Path(name)
+    with writing(path), beside(path) as temporary:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        if isinstance(error, FileWriteError):
-            raise
-        raise FileWriteError(f"can not write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """As `written_whole`, of a file or a folder, for a block that does more than write.
+
+    The errors of the block are left as they are. It may leave other files beside the temporary
+    path, which are removed.
+
+    Raises:
+        FileWriteError: if there is no place for it, or it can not take its place.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.stem[:50]}."))
+    try:
+        yield folder / path.name
+        with writing(path):
+            _take_place(folder / path.name, path)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _umask() -> int:
-    # there is no way to ask for it but to set it
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _take_place(new: Path, place: Path) -> None:
+    if not new.is_dir():
+        new.replace(place)
+        return
+    # a folder can not be replaced in one step: what stands there is put aside, and back if need be
+    aside: list[Path] = []
+    try:
+        while not _moved(new, place):
+            old = place.with_name(f"{new.parent.name}.{len(aside)}")
+            with suppress(FileNotFoundError):  # another process puts its own there, too
+                place.rename(old)
+                aside.append(old)
+    except BaseException:
+        if aside and not place.exists():
+            aside.pop().rename(place)
+        raise
+    finally:
+        for old in aside:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _moved(folder: Path, place: Path) -> bool:
+    """Move a folder to its place, unless that is taken."""
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        raise
+    return True
+
+
+def check_place(path: Path, size: int = 0) -> None:
+    """Refuse, before any work, a place where nothing can be written, or not as much.
+
+    Args:
+        size: bytes to be written, if they are known.
+
+    Raises:
+        FileWriteError: if so. That a place is not refused is no promise.
+
+    Examples:
+        >>> check_place(Path("new-folder/out.npy"), 1 << 70)
+        Traceback (most recent call last):
+        ...
+        bioimageio_fn.errors.FileWriteError: the disk has no space for new-folder/out.npy: ...
+    """
+    folder = next(p for p in path.absolute().parents if p.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise FileWriteError(
+            f"can not write {path}", expected="a folder that can be written to", got=folder
+        )
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise FileWriteError(
+            f"the disk has no space for {path}",
+            expected=f"{size} bytes",
+            got=f"{free}",
+            remedy="make space, or write to another disk",
+        )

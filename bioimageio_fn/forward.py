@@ -1,7 +1,8 @@
 """Blocks through the network, several at a time where that is planned.
 
-What holds here: forward runs once for each stack of blocks; what the network gives is held against
-its description.
+What holds here: forward runs once for each stack of blocks, in the thread of the caller; what the
+network gives is held against its description; that there is too little memory is said in one way,
+however a framework says it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .arrays import as_array, namespace
 from .axes import MemberId
 from .backends.choose import Backend
 from .contract.records import ModelContract, TensorContract
-from .errors import BackendError, BioimageioFnWarning
+from .errors import BackendError, BioimageioFnWarning, OutOfMemoryError
 from .sample import Sample, SampleBlock
 from .tensor import Tensor, slice_axes
 
@@ -37,6 +38,7 @@ def forward_blocks(
 
     Raises:
         BackendError: if the network fails, or gives what its description does not say.
+        OutOfMemoryError: if there is too little memory for a stack of blocks.
     """
     coming = iter(blocks)
     while group := tuple(islice(coming, stack)):
@@ -70,7 +72,7 @@ def _layer(stacked: Sample, i: int, n: int) -> Sample:
 
 def _forward(backend: Backend, contract: ModelContract, sample: Sample) -> Sample:
     members = [sample.members.get(t.id) for t in contract.inputs]
-    results = backend(*(None if m is None else m.data for m in members))
+    results = _results(backend, [None if m is None else m.data for m in members])
     if not isinstance(results, tuple):
         raise BackendError("a backend gives a tuple of arrays", got=type(results).__name__)
     expected = contract.raw_outputs
@@ -89,6 +91,47 @@ def _forward(backend: Backend, contract: ModelContract, sample: Sample) -> Sampl
         )
     named = {t.id: _raw_tensor(r, t) for t, r in zip(expected, results, strict=False)}
     return Sample(named, id=sample.id)
+
+
+def _results(backend: Backend, arrays: Sequence[Any]) -> Any:
+    try:
+        return backend(*arrays)
+    except Exception as error:
+        if not any(_is_of_memory(cause) for cause in _causes(error)):
+            raise
+        shapes = ", ".join(str(tuple(a.shape)) for a in arrays if a is not None)
+        raise OutOfMemoryError(
+            "there is too little memory for a block",
+            got=f"arrays of shape {shapes}: {error}",
+            remedy="take smaller blocks",
+        ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether an error is a framework's word for too little memory; no framework is asked."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ in _MEMORY_ERRORS
+        or any(words in str(error) for words in _MEMORY_WORDS)
+    )
+
+
+_MEMORY_ERRORS = ("OutOfMemoryError", "ResourceExhaustedError")
+"""Of PyTorch and TensorFlow."""
+_MEMORY_WORDS = (
+    "Failed to allocate memory",  # onnxruntime
+    "bad allocation",
+    "std::bad_alloc",
+    "not enough memory",  # PyTorch on the CPU
+    "can't allocate memory",
+    "out of memory",
+)
 
 
 def _raw_tensor(array: Any, contract: TensorContract) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Rearranged"]
+__all__ = ["Rearranged", "spelled_out"]
 
 
 class Rearranged:
@@ -45,7 +45,7 @@ class Rearranged:
         return tuple(1 if d is None else chunks[d] for d in self.dimensions)
 
     def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
-        keys = _spelled_out(key, len(self.shape))
+        keys = spelled_out(key, len(self.shape))
         asked: list[Any] = [slice(None)] * len(self.source.shape)
         for own, dimension in zip(keys, self.dimensions, strict=True):
             if dimension is not None:
@@ -70,8 +70,13 @@ class Rearranged:
         return np.asarray(self[...], dtype)
 
 
-def _spelled_out(key: Any, dimensions: int) -> tuple[Any, ...]:
-    """A key with one entry for each dimension."""
+def spelled_out(key: Any, dimensions: int) -> tuple[Any, ...]:
+    """A key with one entry for each dimension.
+
+    Examples:
+        >>> spelled_out((0, ..., slice(1, 2)), 4)
+        (0, slice(None, None, None), slice(None, None, None), slice(1, 2, None))
+    """
     keys = key if isinstance(key, tuple) else (key,)
     if Ellipsis in keys:
         at = keys.index(Ellipsis)

@@ -7,55 +7,44 @@ of unpadded data, each of the tensor that reaches its step; forward runs once fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 from immutabledict import immutabledict
 
-from .arrays import is_lazy, warn_of_loss
-from .axes import MemberId
+from .arrays import warn_of_loss
 from .backends.choose import Backend
+from .blocks.choose import MemoryModel
 from .blocks.join import Join, crop
-from .blocks.merge import merge
+from .blocks.merge import Create
 from .blocks.plan import plan_blocks
 from .blocks.records import BlockPlan
-from .blocks.split import split
-from .contract.records import ModelContract, ReferencedSize
-from .forward import forward_blocks
-from .ops.chain import (
-    Chain,
-    apply,
-    bind_known,
-    block_safe_from,
-    cut_chain,
-)
+from .contract.records import ModelContract
+from .ending import ended
+from .errors import BlockError, OutOfMemoryError
+from .ops.chain import Chain, bind_known
 from .ops.chain import plan as plan_chain
 from .ops.fitting import Running, fit, processed
 from .ops.fitting import carried as carried_on
-from .ops.instance_records import ToLabels
-from .ops.kernels import Cast, Mapped
-from .ops.records import Pointwise
 from .ops.transform import Step, Transform
 from .reading import as_sample
+from .resuming import OnProgress, merged, tell
 from .sample import BlockMeta, Sample, SampleBlock
 from .spec import sample_spec
-from .tensor import Tensor, astype, holds, slice_axes
+from .streaming import Work, finished_blocks
 
 __all__ = [
     "Carried",
+    "OnProgress",
     "Pipeline",
     "default_plan",
     "predict_blocks",
-    "predict_sample_with_blocking",
-    "predict_sample_with_fixed_blocking",
-    "predict_sample_without_blocking",
     "run",
     "run_carrying",
 ]
-
-OnProgress = Callable[[int, int], None]
 
 
 def _stat(values: Mapping[Hashable, Any]) -> immutabledict[Hashable, Any]:
@@ -160,18 +149,27 @@ def run(
     inputs: Any,
     plan: BlockPlan | None = None,
     *,
+    memory: MemoryModel | None = None,
     on_progress: OnProgress | None = None,
     join: Join = crop,
+    create: Create | None = None,
+    scratch: Create | None = None,
 ) -> Sample:
     """Predict a sample, block by block as planned.
 
     Args:
         pipeline: the model.
         inputs: a `Sample`, a mapping of tensors or arrays, or one array.
-        plan: how the sample is cut; by default as little as the model allows.
+        plan: how the sample is cut. Without one it is cut as little as the model and `memory`
+            allow, and where memory runs out all the same, blocks get smaller, and what is finished
+            is kept.
+        memory: what a block takes and may take.
         on_progress: called with (blocks done, blocks in all), first with none done.
         join: what two blocks say of the pixels that both have; see `bioimageio_fn.blocks.join`.
             Unless it is `crop`, postprocessing waits for the whole.
+        create: makes what the outputs are written to, `(name, spec) -> anything with item
+            assignment`; by default arrays in memory. It may be asked twice for an output.
+        scratch: likewise for what the network gives, where postprocessing needs the whole of it.
 
     Returns:
         The outputs as described, of the size that the inputs have.
@@ -180,6 +178,7 @@ def run(
         AxesError, SizeError, MissingMemberError, UnknownMemberError: if the inputs are not those
             of the model; before anything runs.
         BackendError: if the network fails, or gives what its description does not say.
+        OutOfMemoryError: if there is too little memory, also for the smallest blocks.
 
     Examples:
         >>> import numpy as np
@@ -192,7 +191,17 @@ def run(
         >>> bool(np.allclose(whole, blocks, atol=1e-5))
         True
     """
-    return _run(pipeline, inputs, pipeline.carried, plan, on_progress=on_progress, join=join)[0]
+    return _run(
+        pipeline,
+        inputs,
+        pipeline.carried,
+        plan,
+        memory=memory,
+        on_progress=on_progress,
+        join=join,
+        create=create,
+        scratch=scratch,
+    )[0]
 
 
 def run_carrying(
@@ -200,8 +209,7 @@ def run_carrying(
     inputs: Any,
     carried: Carried,
     plan: BlockPlan | None = None,
-    *,
-    on_progress: OnProgress | None = None,
+    **options: Any,
 ) -> tuple[Sample, Carried]:
     """Predict a sample, and say what is known of it and the samples before it.
 
@@ -209,9 +217,9 @@ def run_carrying(
 
     Args:
         carried: what is known of the samples before this one; `Carried()` for the first.
-        pipeline, inputs, plan, on_progress: as of `run`.
+        pipeline, inputs, plan, options: as of `run`.
     """
-    result, seen = _run(pipeline, inputs, carried, plan, on_progress=on_progress)
+    result, seen = _run(pipeline, inputs, carried, plan, **options)
     return result, carried if seen is None else seen
 
 
@@ -220,30 +228,22 @@ class _Ready:
     """A sample, and all that is done with it.
 
     Args:
-        sample: the inputs, with the statistics that are known.
-        plan: its blocks.
-        before: preprocessing, with its statistics.
-        after: postprocessing, with those that are known before the network has run.
-        tail: how many steps of it run on blocks.
+        work: up to where its blocks are merged.
         present: numbers of the steps of preprocessing that have something to do.
         seen: what preprocessing knows of the data set now.
     """
 
-    sample: Sample
-    plan: BlockPlan
-    before: Chain
-    after: Chain
-    tail: int
+    work: Work
     present: Sequence[int]
     seen: Running
 
 
 def _ready(
-    pipeline: Pipeline, inputs: Any, plan: BlockPlan | None, carried: Carried | None
+    pipeline: Pipeline, inputs: Any, plan: BlockPlan | None, carried: Carried | None, **options: Any
 ) -> _Ready:
     """Everything that is done before the first block is read; data are read to be measured."""
     sample = as_sample(inputs, pipeline.contract)
-    plan = default_plan(pipeline, sample) if plan is None else plan
+    plan = default_plan(pipeline, sample, **options) if plan is None else plan
     known = attrs.evolve(sample, stat={**pipeline.statistics, **sample.stat})
     present = [i for i, step in enumerate(pipeline.preprocess) if _concerns(step, sample)]
     chain = tuple(pipeline.preprocess[i] for i in present)
@@ -255,7 +255,8 @@ def _ready(
         before, seen = carried_on(chain, known, _mine(carried.before, present))
     scopes = ("sample", "dataset") if carried is None else ("sample",)
     after = bind_known(pipeline.postprocess, unprocessed=known, stat=known.stat, scopes=scopes)
-    return _Ready(known, plan, before, after, _blockwise_steps(after, plan), present, seen)
+    work = Work(pipeline.contract, pipeline.backend, known, before, after, plan)
+    return _Ready(work, present, seen)
 
 
 def _run(
@@ -264,31 +265,42 @@ def _run(
     carried: Carried | None,
     plan: BlockPlan | None,
     *,
-    on_progress: OnProgress | None,
+    memory: MemoryModel | None = None,
+    on_progress: OnProgress | None = None,
     join: Join = crop,
+    create: Create | None = None,
+    scratch: Create | None = None,
 ) -> tuple[Sample, Carried | None]:
     """As `run_carrying`; without what is carried, each sample is measured alone."""
-    ready = _ready(pipeline, inputs, plan, carried)
-    if join is not crop:  # a blend is made of what the network gives
-        ready = attrs.evolve(ready, tail=0)
-    sample, after, tail = ready.sample, ready.after, ready.tail
+    ready = _ready(pipeline, inputs, plan, carried, memory=memory)
+    # a blend is made of what the network gives
+    work = attrs.evolve(ready.work, merged_first=join is not crop)
     lost: set[str] = set()
-    merged = merge(_blocks(pipeline, ready, lost, on_progress), ready.plan, join=join)
-    numbers = range(tail, len(after))
-    running = None if carried is None else _mine(carried.after, numbers)
-    ended, seen_after = processed(
-        after[tail:],
-        attrs.evolve(merged, stat=sample.stat),
-        running,
-        unprocessed=sample,
+    raw, work = merged(
+        work,
+        lost,
+        join=join,
+        create=create,
+        scratch=scratch,
+        on_progress=on_progress,
+        smaller=partial(_smaller, pipeline, ready.work.sample, memory) if plan is None else None,
+    )
+    numbers = range(work.on_blocks, len(work.after))
+    views, seen_after = processed(
+        work.after[work.on_blocks :],
+        attrs.evolve(raw, stat=work.sample.stat),
+        None if carried is None else _mine(carried.after, numbers),
+        unprocessed=work.sample,
         lost=lost,
     )
-    _say(lost)
     members = {
-        name: _cropped(tensor, name, pipeline.contract, ready.plan)
-        for name, tensor in ended.members.items()
+        name: raw[name]
+        if work.ends_on_blocks
+        else ended(view, name, work, create=create, lost=lost)
+        for name, view in views.items()
     }
-    result = Sample(members, id=sample.id)
+    _say(lost)
+    result = Sample(members, id=work.sample.id)
     if carried is None:
         return result, None
     return result, Carried(
@@ -297,25 +309,31 @@ def _run(
     )
 
 
+def _smaller(
+    pipeline: Pipeline,
+    sample: Sample,
+    memory: MemoryModel | None,
+    plan: BlockPlan,
+    error: MemoryError,
+) -> BlockPlan:
+    """A plan of blocks of at most half the pixels."""
+    model = memory or MemoryModel(fixed=0, per_pixel=1)
+    half = attrs.evolve(model, limit=model.of(plan.pixels // 2))
+    try:
+        found = default_plan(pipeline, sample, memory=half)
+    except BlockError as none:
+        raise OutOfMemoryError(
+            "there is too little memory, also for the smallest blocks that the model takes",
+            expected=f"memory for {plan.pixels} pixels",
+            got=str(error),
+            remedy="free memory, allow more of it, or take another device",
+        ) from none
+    return found if memory else attrs.evolve(found, memory=None)
+
+
 def _say(lost: set[str]) -> None:
     for dtype in sorted(lost):
         warn_of_loss(dtype)
-
-
-def _blocks(
-    pipeline: Pipeline, ready: _Ready, lost: set[str], on_progress: OnProgress | None
-) -> Iterator[SampleBlock]:
-    """The blocks of a sample behind preprocessing, network and block-safe postprocessing."""
-    plan, contract = ready.plan, pipeline.contract
-    head = block_safe_from(ready.before, plan.touched)
-    prepared = _paddable(apply(ready.before[:head], ready.sample, lost=lost), contract, plan)
-    blocks = (_on_block(ready.before[head:], block, plan, lost) for block in split(prepared, plan))
-    if on_progress is not None:
-        on_progress(0, plan.count)
-    for block in forward_blocks(pipeline.backend, contract, blocks, stack=plan.stack):
-        yield _on_block(ready.after[: ready.tail], block, plan, lost)
-        if on_progress is not None:
-            on_progress(block.meta.index + 1, plan.count)
 
 
 def predict_blocks(
@@ -350,94 +368,26 @@ def predict_blocks(
         >>> first.meta.index, first.meta.count, first.sample["probability"].sizes["x"]
         (0, 4, 128)
     """
-    ready = _ready(pipeline, inputs, plan, pipeline.carried)
-    if ready.tail < len(ready.after):
-        return _as_one_block(pipeline, ready, on_progress)
-    return _finished(pipeline, ready, on_progress)
+    work = _ready(pipeline, inputs, plan, pipeline.carried).work
+    if work.on_blocks < len(work.after):
+        return _as_one_block(pipeline, work, on_progress)
+    return _one_by_one(work, on_progress)
 
 
-def _finished(
-    pipeline: Pipeline, ready: _Ready, on_progress: OnProgress | None
-) -> Iterator[SampleBlock]:
+def _one_by_one(work: Work, on_progress: OnProgress | None) -> Iterator[SampleBlock]:
     lost: set[str] = set()
-    yield from _blocks(pipeline, ready, lost, on_progress)
+    tell(on_progress, 0, work.plan.count)
+    for done, block in enumerate(finished_blocks(work, lost), 1):
+        yield block
+        tell(on_progress, done, work.plan.count)
     _say(lost)
 
 
 def _as_one_block(
-    pipeline: Pipeline, ready: _Ready, on_progress: OnProgress | None
+    pipeline: Pipeline, work: Work, on_progress: OnProgress | None
 ) -> Iterator[SampleBlock]:
-    whole = run(pipeline, ready.sample, ready.plan, on_progress=on_progress)
+    whole = run(pipeline, work.sample, work.plan, on_progress=on_progress)
     yield SampleBlock(whole, BlockMeta(0, 1, {}))
-
-
-def predict_sample_without_blocking(pipeline: Pipeline, inputs: Any) -> Sample:
-    """Predict a sample in one block, however large; the name that users know.
-
-    Examples:
-        >>> import numpy as np
-        >>> import bioimageio_fn as fn
-        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
-        >>> predict_sample_without_blocking(pipeline, np.zeros((40, 50), "uint16"))
-        Sample(probability=Tensor(batch=1, channel=1, y=40, x=50, dtype=float32))
-    """
-    return run(pipeline, inputs, default_plan(pipeline, inputs, block_shape={}))
-
-
-def predict_sample_with_blocking(
-    pipeline: Pipeline,
-    inputs: Any,
-    blocksize_parameter: int | Mapping[Any, Any] | None = None,
-    *,
-    batch_size: int | None = None,
-) -> Sample:
-    """Predict a sample in blocks of the sizes that the format's parameter n stands for.
-
-    Args:
-        blocksize_parameter: see `plan_blocks`; by default the blocks that compute the fewest
-            pixels.
-        batch_size: how many samples, or blocks of one, the network gets at a time.
-
-    Examples:
-        >>> import numpy as np
-        >>> import bioimageio_fn as fn
-        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
-        >>> predict_sample_with_blocking(pipeline, np.zeros((40, 50), "uint16"), 1)
-        Sample(probability=Tensor(batch=1, channel=1, y=40, x=50, dtype=float32))
-    """
-    options = {"blocksize_parameter": blocksize_parameter, "batch_size": batch_size}
-    return run(pipeline, inputs, default_plan(pipeline, inputs, **options))
-
-
-def predict_sample_with_fixed_blocking(
-    pipeline: Pipeline, inputs: Any, input_block_shape: Mapping[str, Any]
-) -> Sample:
-    """Predict a sample in blocks of a given shape.
-
-    Args:
-        input_block_shape: `block_shape` of `plan_blocks`.
-
-    Examples:
-        >>> import numpy as np
-        >>> import bioimageio_fn as fn
-        >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
-        >>> predict_sample_with_fixed_blocking(pipeline, np.zeros((90, 80), "uint8"), {"x": 64})
-        Sample(probability=Tensor(batch=1, channel=1, y=90, x=80, dtype=float32))
-    """
-    return run(pipeline, inputs, default_plan(pipeline, inputs, block_shape=input_block_shape))
-
-
-def _cropped(tensor: Tensor, name: MemberId, contract: ModelContract, plan: BlockPlan) -> Tensor:
-    """Labels cropped to the described size: they may be larger by less than their grid."""
-    described = contract.tensor(name, "output")
-    if not any(isinstance(step, ToLabels) for step in described.operations):
-        return tensor
-    regions = {}
-    for axis in described.axes:
-        if isinstance(rule := axis.size, ReferencedSize):
-            size = plan.sizes[rule.tensor][rule.axis]
-            regions[axis.id] = (0, min(tensor.sizes[axis.id], rule.of(size or 0)))
-    return slice_axes(tensor, regions)
 
 
 def _concerns(step: Step, sample: Sample) -> bool:
@@ -453,42 +403,3 @@ def _mine(running: Running, numbers: Sequence[int]) -> Running:
 def _joined(running: Running, seen: Running, numbers: Sequence[int]) -> Running:
     """What is known for the whole chain, with what a part of it has seen."""
     return immutabledict({**running, **{numbers[here]: s for here, s in seen.items()}})
-
-
-def _blockwise_steps(chain: Chain, plan: BlockPlan) -> int:
-    """How many leading steps may run on blocks of the raw outputs, before these are merged.
-
-    What changes the shape, or is not known, waits until the raw outputs are whole and cropped.
-    """
-    safe = (
-        isinstance(step, Transform)
-        and isinstance(step.op, Pointwise)
-        and block_safe_from([step], plan.touched) == 0
-        for step in chain
-    )
-    return next((n for n, ok in enumerate(safe) if not ok), len(chain))
-
-
-def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sample:
-    """Cast a member whose type can not hold its pad value to the described type, which can."""
-    members = {
-        name: _cast(tensor, contract.tensor(name).dtype or "float32")
-        if plan.padding[name].mode == "constant"
-        and not holds(tensor.dtype, plan.padding[name].value)
-        else tensor
-        for name, tensor in sample.members.items()
-    }
-    return attrs.evolve(sample, members=members)
-
-
-def _cast(tensor: Tensor, dtype: str) -> Tensor:
-    """The tensor in another type; a lazy one is cast where it is read."""
-    if is_lazy(tensor.data):
-        return Tensor(Mapped(tensor.data, [Cast(dtype)]), tensor.axes)
-    return astype(tensor, dtype)
-
-
-def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan, lost: set[str]) -> SampleBlock:
-    modes = {name: padding.mode for name, padding in plan.padding.items()}
-    cut = cut_chain(chain, block.meta.regions, modes)
-    return attrs.evolve(block, sample=apply(cut, block.sample, lost=lost))

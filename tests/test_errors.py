@@ -40,6 +40,7 @@ BUILTINS = {
     "MissingMemberError": KeyError,
     "NotFittedError": RuntimeError,
     "OperationError": ValueError,
+    "OutOfMemoryError": MemoryError,
     "SizeError": ValueError,
     "UnknownMemberError": KeyError,
     "UnsupportedError": NotImplementedError,

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import stat
+import subprocess
+import sys
 import time
 
 import pytest
@@ -10,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioimageio_fn.errors import FileReadError, FileWriteError, MissingFileError
-from bioimageio_fn.files import existing_path, looks_like_path, sha256_of, written_whole
+from bioimageio_fn.files import (
+    beside,
+    check_place,
+    existing_path,
+    looks_like_path,
+    sha256_of,
+    written_whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +111,99 @@ def test_the_file_has_the_permissions_that_any_new_file_has(tmp_path):
 
     mode = stat.S_IMODE(os.stat(tmp_path / "out").st_mode)  # noqa: PTH116
     assert mode == stat.S_IMODE(os.stat(tmp_path / "plain").st_mode)  # noqa: PTH116
+
+
+def _fill(folder, text):
+    folder.mkdir()
+    (folder / "a").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "replaced"])
+def test_a_folder_takes_its_place_when_it_is_whole(tmp_path, before):
+    place = tmp_path / "out.zarr"
+    if before:
+        _fill(place, "old")
+
+    with written_whole(place) as temporary:
+        _fill(temporary, "new")
+        assert place.exists() == before
+
+    assert (place / "a").read_text(encoding="utf-8") == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_a_folder_that_stood_there_remains_when_the_new_one_fails(tmp_path):
+    place = tmp_path / "out.zarr"
+    _fill(place, "old")
+
+    with pytest.raises(KeyboardInterrupt), written_whole(place) as temporary:
+        _fill(temporary, "half")
+        raise KeyboardInterrupt
+
+    assert (place / "a").read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_a_folder_does_not_replace_a_file(tmp_path):
+    (tmp_path / "out.zarr").write_text("old", encoding="utf-8")
+
+    with (
+        pytest.raises(FileWriteError, match="can not write .*out.zarr: Not a directory"),
+        written_whole(tmp_path / "out.zarr") as temporary,
+    ):
+        _fill(temporary, "new")
+
+    assert (tmp_path / "out.zarr").read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_processes_that_write_the_same_folder_leave_one_of_them(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from bioimageio_fn.files import written_whole
+for _ in range(200):
+    with written_whole(Path(sys.argv[1])) as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text(sys.argv[2], encoding="utf-8")
+"""
+    place = tmp_path / "out.zarr"
+    processes = [subprocess.Popen([sys.executable, "-c", code, place, text]) for text in "abc"]
+
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert (place / "a").read_text(encoding="utf-8") in "abc"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_errors_that_are_not_of_writing_stay_what_they_are(tmp_path):
+    with pytest.raises(FileReadError, match="input"), written_whole(tmp_path / "out"):
+        raise FileReadError("can not read the input")
+    with pytest.raises(ConnectionError), beside(tmp_path / "out"):
+        raise ConnectionError("gone")
+    with (
+        pytest.raises(FileWriteError, match="can not write .*out: gone"),
+        written_whole(tmp_path / "out"),
+    ):
+        raise ConnectionError("gone")
+
+
+def test_what_is_closed_early_leaves_nothing(tmp_path):
+    def writer():
+        with written_whole(tmp_path / "out") as temporary:
+            temporary.touch()
+            yield
+
+    running = writer()
+    next(running)
+    running.close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_can_not_be_written_is_told_beforehand(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(FileWriteError, match="expected a folder that can be written to.*file"):
+        check_place(tmp_path / "file" / "new" / "out.npy")
+    check_place(tmp_path / "new" / "out.npy", 10)
+    assert not (tmp_path / "new").exists()

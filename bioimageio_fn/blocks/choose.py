@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import attrs
 import numpy as np
 
 from ..contract.records import SizeRule
+from ..errors import BlockError
 from .grid import Follower, block_count
 from .sizes import common_valid, start_steps
 
@@ -23,6 +25,15 @@ __all__ = ["PIXELS", "Choices", "MemoryModel", "choices_along", "fewest_pixels"]
 PIXELS = 2**21
 """Input pixels of a block if nobody says otherwise: 1448 x 1448, or 128 x 128 x 128. A U-Net of 64
 channels takes one to three kilobytes for each."""
+
+
+def _is_amount(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Real) or not 0 <= float(value) < math.inf:
+        raise BlockError(
+            f"{attribute.name} of a MemoryModel is no number of bytes",
+            expected="0 or more" + (", or None for no limit" if attribute.name == "limit" else ""),
+            got=repr(value),
+        )
 
 
 @attrs.frozen
@@ -34,6 +45,9 @@ class MemoryModel:
         per_pixel: bytes for each input pixel of a block.
         limit: bytes that may be taken in all; None for no limit.
 
+    Raises:
+        BlockError: if one of them is no number, negative, infinite, or NaN.
+
     Examples:
         >>> MemoryModel(fixed=1e9, per_pixel=1000, limit=2e9).pixels
         1000000
@@ -41,9 +55,9 @@ class MemoryModel:
         2000000000
     """
 
-    fixed: float
-    per_pixel: float
-    limit: float | None = None
+    fixed: float = attrs.field(validator=_is_amount)
+    per_pixel: float = attrs.field(validator=_is_amount)
+    limit: float | None = attrs.field(default=None, validator=attrs.validators.optional(_is_amount))
 
     @property
     def pixels(self) -> int:

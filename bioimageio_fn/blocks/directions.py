@@ -18,48 +18,25 @@ from ..contract.records import (
     AxisContract,
     FixedSize,
     ModelContract,
-    ParameterizedSize,
     ReferencedSize,
     SizeRule,
 )
-from ..errors import AxesError, BlockError, SizeError
+from ..errors import SizeError
 from .grid import Follower
-from .sizes import common_valid
 
 __all__ = [
     "Direction",
     "Group",
     "Key",
     "Sizes",
-    "check_shapes",
     "directions_of",
     "groups_of",
-    "parameter_sizes",
-    "requested_sizes",
 ]
 
 Key: TypeAlias = tuple[MemberId, AxisId]
 """An axis of a tensor."""
 Sizes: TypeAlias = Mapping[Any, Mapping[Any, int]]
 """For each tensor, the size of each axis."""
-
-
-def check_shapes(contract: ModelContract, shapes: Sizes) -> None:
-    """Refuse sizes that are not those of the axes of inputs, or are none."""
-    for member, sizes in shapes.items():
-        axes = contract.tensor(member, "input").axis_ids
-        if set(map(str, sizes)) != set(axes):
-            raise AxesError(
-                "a plan needs the size of each axis of a tensor",
-                tensor=member,
-                expected=axes,
-                got=tuple(sizes),
-            )
-        empty = next((axis for axis, size in sizes.items() if size < 1), None)
-        if empty is not None:
-            raise SizeError(
-                "nothing is there to be cut", tensor=member, axis=empty, expected="1 or more", got=0
-            )
 
 
 @attrs.frozen
@@ -111,13 +88,19 @@ class Direction:
 def directions_of(
     contract: ModelContract,
     shapes: Sizes,
+    groups: Mapping[str, Group],
     *,
-    halo: int | Mapping[str, Any] | None,
+    halo: Mapping[str, int],
     signature: Mapping[Any, Sequence[int | None]],
 ) -> dict[str, Direction]:
-    """The directions in which a sample can be cut; arguments as of `plan_blocks`."""
-    groups = groups_of(contract, shapes)
-    followers = _followers(contract, groups, requested_sizes(halo, groups, "halo"), shapes)
+    """The directions in which a sample can be cut.
+
+    Args:
+        contract, shapes, signature: as of `plan_blocks`.
+        groups: as of `groups_of`.
+        halo: pixels of the halo, for groups for which it is not the described one.
+    """
+    followers = _followers(contract, groups, halo, shapes)
     return {
         name: Direction(
             name, group, _rules(contract, group, followers[name], signature), followers[name]
@@ -193,79 +176,3 @@ def groups_of(contract: ModelContract, shapes: Sizes) -> dict[str, Group]:
             for (member, axis), size in zip(axes, sizes, strict=True):
                 groups[f"{member}.{axis.id}"] = Group(size, ((member, axis),))
     return groups
-
-
-def requested_sizes(
-    given: int | Mapping[Any, Any] | None, groups: Mapping[str, Group], what: str
-) -> dict[str, int]:
-    """What a caller asks for each direction; given for all, by axis, or by tensor and axis."""
-    if given is None:
-        return {}
-    if isinstance(given, int):
-        given = {g.axes[0][1].id: given for g in groups.values() if g.type == "space"}
-    flat: dict[tuple[str | None, AxisId], int] = {}
-    for name, value in given.items():
-        if isinstance(value, Mapping):
-            flat |= {(name, AxisId(a)): int(v) for a, v in value.items()}
-        elif isinstance(name, tuple):
-            flat[name[0], AxisId(name[1])] = int(value)
-        else:
-            flat[None, AxisId(name)] = int(value)
-    result: dict[str, int] = {}
-    for (member, axis), value in flat.items():
-        names = [
-            n
-            for n, g in groups.items()
-            if any(a == axis and member in (None, m) for m, a in g.keys)
-        ]
-        if not names:
-            raise AxesError(
-                f"{what} names an axis that the inputs do not have",
-                tensor=member,
-                axis=axis,
-                expected=f"one of {', '.join(groups)}",
-            )
-        for group in names:
-            if value < 0 or result.setdefault(group, value) != value:
-                raise BlockError(
-                    f"{what} is negative, or differs for axes that are cut together",
-                    tensor=member,
-                    axis=axis,
-                    expected=result.get(group, "0 or more"),
-                    got=value,
-                )
-    return result
-
-
-def parameter_sizes(
-    given: int | Mapping[Any, Any], directions: Mapping[str, Direction]
-) -> dict[str, int]:
-    """The sizes `min + n * step` of a block, for each direction that has such sizes.
-
-    Args:
-        given: n; for all directions, by axis, or by tensor and axis.
-
-    Raises:
-        BlockError: if an axis has no such sizes, or n is negative.
-    """
-    free = {name: d for name, d in directions.items() if _parameterized(d)}
-    if isinstance(given, int):
-        given = {d.group.axes[0][1].id: given for d in free.values()}
-    groups = {name: direction.group for name, direction in directions.items()}
-    sizes = {}
-    for name, n in requested_sizes(given, groups, "blocksize_parameter").items():
-        if name not in free:
-            raise BlockError(
-                "this axis has no sizes to choose from",
-                axis=name,
-                expected=f"one of {', '.join(free) or 'none'}",
-                got=f"blocksize_parameter {n}",
-            )
-        largest = max(rule.min + n * rule.step for rule in _parameterized(free[name]))
-        # where inputs that are cut together have different steps, not every n is a common size
-        sizes[name] = common_valid(free[name].rules, largest) or largest
-    return sizes
-
-
-def _parameterized(direction: Direction) -> list[ParameterizedSize]:
-    return [rule for rule in direction.rules if isinstance(rule, ParameterizedSize)]

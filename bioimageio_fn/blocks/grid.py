@@ -143,8 +143,9 @@ def block_count(
         [0, 0, 5]
     """
     wide = max((abs(f.scale) + abs(f.offset)).as_integer_ratio()[0] for f in followers)
+    halo = max(f.halo for f in followers)
     # ratios of many digits outgrow 64 bits
-    exact = blocks.astype(np.int64 if wide * whole * 1000 < 2**62 else object)
+    exact = blocks.astype(np.int64 if (wide * whole + halo) * 1000 < 2**62 else object)
     stride = max_stride(exact, step, followers)
     possible = stride > 0
     count = -((exact - whole) // np.where(possible, stride, 1)) + 1

@@ -1,8 +1,10 @@
 """`merge`: a whole sample from its blocks.
 
 What holds here: every pixel is written, by the block whose own it is or as a blend of all that have
-it; blocks may come in any order; a missing block is an error, never a hole; no more than one block
-is held beside what is written to.
+it; blocks may come in any order; a missing block is an error, never a hole; no more than a few
+groups of blocks are held beside what is written to.
+
+What `create` made (a file, as a rule) is written to in a thread of its own, one block at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import array_api_compat
 from ..arrays import as_array, namespace, to_numpy
 from ..axes import AxisId, MemberId
 from ..errors import BackendError, BlockError
+from ..overlap import behind
 from ..sample import Region, Sample, SampleBlock
 from ..spec import TensorSpec
 from ..tensor import Tensor, slice_axes
@@ -78,19 +81,22 @@ def written(
     *,
     join: Join = crop,
     create: Create | None = None,
+    before: Collection[int] = frozenset(),
 ) -> Iterator[SampleBlock]:
     """Write blocks one after the other, and pass each on behind that.
 
     Args:
         targets: takes what is written to, by name, when the first block comes.
         blocks, plan, join, create: as of `merge`.
+        before: numbers of blocks whose pixels are there already, and which do not come.
 
     Raises:
         BlockError, BackendError: as `merge`; for missing blocks when all others are through.
     """
-    seen: set[int] = set()
+    seen = set(before)
     weights = {} if join is crop else join_weights(plan, join)
-    for block in blocks:
+
+    def write(block: SampleBlock) -> None:
         _check_block(block, seen, targets, plan)
         seen.add(block.meta.index)
         for name, tensor in block.sample.members.items():
@@ -100,13 +106,15 @@ def written(
                 targets[name] = _own(tensor, region).data
                 continue
             if name not in targets:
-                if weights:
-                    _check_blendable(name, tensor)
-                targets[name] = _target(name, tensor, region, plan, create)
-                if weights:
-                    targets[name][...] = 0
+                targets[name] = _target(name, tensor, region, plan, create, blend=bool(weights))
             _write(targets[name], name, tensor, region, weights)
-        yield block
+
+    if create is not None and plan.count > plan.group:
+        yield from behind(blocks, write, group=plan.group)
+    else:
+        for block in blocks:
+            write(block)
+            yield block
     if len(seen) != plan.count:
         missing = sorted(set(range(plan.count)) - seen)
         raise BlockError(
@@ -159,15 +167,27 @@ def _own(tensor: Tensor, region: Region) -> Tensor:
 
 
 def _target(
-    name: MemberId, tensor: Tensor, region: Region, plan: BlockPlan, create: Create | None
+    name: MemberId,
+    tensor: Tensor,
+    region: Region,
+    plan: BlockPlan,
+    create: Create | None,
+    *,
+    blend: bool,
 ) -> Any:
-    """What a whole tensor is written to, for blocks like this one."""
+    """What a whole tensor is written to, for blocks like this one; a blend adds to zeros."""
+    if blend:
+        _check_blendable(name, tensor)
     shape = tuple(plan.sizes[name][a] if a in region else tensor.sizes[a] for a in tensor.axes)
-    if create is not None:
-        return create(name, TensorSpec(tensor.axes, shape, tensor.dtype))
-    data = as_array(tensor.data)
-    xp = namespace(data)
-    return xp.empty(shape, dtype=data.dtype, device=array_api_compat.device(data))
+    if create is None:
+        data = as_array(tensor.data)
+        xp = namespace(data)
+        target = xp.empty(shape, dtype=data.dtype, device=array_api_compat.device(data))
+    else:
+        target = create(name, TensorSpec(tensor.axes, shape, tensor.dtype))
+    if blend:
+        target[...] = 0
+    return target
 
 
 def _check_blendable(name: MemberId, tensor: Tensor) -> None:

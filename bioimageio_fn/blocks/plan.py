@@ -26,17 +26,18 @@ from ..contract.records import (
 from ..errors import ArrayError, BioimageioFnWarning, BlockError, SizeError
 from ..sample import AxisBlock
 from ..tensor import holds
-from .choose import PIXELS, Choices, MemoryModel, choices_along, fewest_pixels
-from .directions import (
-    Direction,
-    Sizes,
-    check_shapes,
-    directions_of,
-    parameter_sizes,
-    requested_sizes,
-)
+from .choose import Choices, MemoryModel, choices_along, fewest_pixels
+from .directions import Direction, Sizes, directions_of, groups_of
 from .grid import AxisGrid, align_step, grid_starts, max_stride, place
 from .records import BlockPlan, PlannedAxis
+from .requests import (
+    checked_shapes,
+    pixel_budget,
+    requested_sizes,
+    stack_size,
+    wanted_sizes,
+    whole_number,
+)
 from .sizes import common_valid, fixed_size, meeting_size, start_steps
 
 __all__ = ["plan_blocks"]
@@ -78,15 +79,18 @@ def plan_blocks(
             axes; None where it is free.
 
     Raises:
-        BlockError: if a block shape is not allowed by the model, has no room between its halos,
-            cuts along an axis that an output does not follow, or takes more memory than it may.
+        BlockError: if what is asked for is not in whole numbers; if a block shape is not allowed by
+            the model, has no room between its halos, cuts along an axis that an output does not
+            follow, or takes more memory than it may.
         SizeError: if an axis is longer than the model takes and can not be cut.
         ArrayError: if pixels have to be added of a value that the described data type has not.
-        AxesError: if the block shape or the halo names an axis that is not there.
+        AxesError, UnknownMemberError, MissingMemberError: if an axis or a tensor is named that is
+            not there, or sizes are missing.
 
     Warns:
         BioimageioFnWarning: if a block shape cuts time or an index that is not described as
-            `concatenable`.
+            `concatenable`; if the halo of a model of fixed size leaves room only for starts closer
+            together than its step is assumed to be.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -97,17 +101,21 @@ def plan_blocks(
         8 blocks of batch=1, channel=1, y=1528, x=1088; halo y=28, x=28; overlap and padding compute
         6 % more than the sample has; memory not measured
     """
-    check_shapes(contract, shapes)
-    directions = directions_of(contract, shapes, halo=halo, signature=signature or {})
-    wanted = _wanted(directions, block_shape, blocksize_parameter, batch_size)
-    stack = _stack(contract, shapes, directions, batch_size)
-    main = _main(directions, shapes)
+    given = checked_shapes(contract, shapes)
+    budget = pixel_budget(memory)
+    if batch_size is not None:
+        batch_size = whole_number(batch_size, "batch_size", axis="batch")
+    groups = groups_of(contract, given)
+    widths = requested_sizes(halo, groups, "halo")
+    directions = directions_of(contract, given, groups, halo=widths, signature=signature or {})
+    stack = stack_size(contract, given, directions, batch_size)
+    wanted = wanted_sizes(directions, block_shape, blocksize_parameter, batch_size)
+    main = _main(directions, given)
     blocks = {name: _block(d, wanted.get(name)) for name, d in directions.items()}
     if block_shape is None and blocksize_parameter is None:
-        budget = PIXELS if memory is None else min(PIXELS, memory.pixels)
-        given = stack * math.prod(blocks[name] for name in main if name in wanted)
+        taken = stack * math.prod(blocks[name] for name in main if name in wanted)
         choices = {n: _choices(contract, directions[n]) for n in main if n not in wanted}
-        blocks |= zip(choices, fewest_pixels(list(choices.values()), budget // given), strict=True)
+        blocks |= zip(choices, fewest_pixels(list(choices.values()), budget // taken), strict=True)
     axes = []
     for name, direction in directions.items():
         if blocks[name] < direction.group.size:
@@ -115,69 +123,21 @@ def plan_blocks(
         grid = _grid(direction, blocks[name])
         if len(grid.starts) > 1:
             _check_joinable(contract, direction)
-        axes.append(_planned(direction, grid, shapes))
+            _warn_of_finer_grid(direction, blocks[name])
+        axes.append(_planned(direction, grid, given))
     pixels = stack * math.prod(axis.grid.block for axis in axes if axis.name in main)
     _check_memory(pixels, memory)
-    sizes: dict[str, dict[AxisId, int | None]] = {
-        m: {AxisId(a): s for a, s in of.items()} for m, of in shapes.items()
-    }
-    sizes |= _output_sizes(contract, axes)
+    sizes: dict[MemberId, Mapping[AxisId, int | None]] = {**given, **_output_sizes(contract, axes)}
     plan = BlockPlan(
         axes=tuple(axes),
-        sizes=immutabledict({MemberId(m): immutabledict(of) for m, of in sizes.items()}),
-        padding=immutabledict({t.id: t.padding for t in contract.inputs if t.id in shapes}),
+        sizes=immutabledict({m: immutabledict(of) for m, of in sizes.items()}),
+        padding=immutabledict({t.id: t.padding for t in contract.inputs if t.id in given}),
         stack=stack,
         pixels=pixels,
         memory=None if memory is None else memory.of(pixels),
     )
     _check_padding(contract, plan)
     return plan
-
-
-def _wanted(
-    directions: Mapping[str, Direction],
-    block_shape: Mapping[str, Any] | None,
-    blocksize_parameter: int | Mapping[Any, Any] | None,
-    batch_size: int | None,
-) -> dict[str, int]:
-    """The sizes that a caller asks for."""
-    if block_shape is not None and blocksize_parameter is not None:
-        raise BlockError(
-            "block_shape and blocksize_parameter both say how large a block is",
-            expected="one of them",
-            got=f"{block_shape} and {blocksize_parameter}",
-        )
-    groups = {name: direction.group for name, direction in directions.items()}
-    wanted = requested_sizes(block_shape, groups, "block_shape")
-    if blocksize_parameter is not None:
-        wanted = parameter_sizes(blocksize_parameter, directions)
-    if batch_size is not None and "batch" in directions:
-        wanted.setdefault("batch", min(batch_size, groups["batch"].size))
-    return wanted
-
-
-def _stack(
-    contract: ModelContract,
-    shapes: Sizes,
-    directions: Mapping[str, Direction],
-    batch_size: int | None,
-) -> int:
-    """How many blocks go through the network at a time."""
-    if batch_size is None:
-        return 1
-    if batch_size < 1:
-        raise BlockError("a batch has samples", axis="batch", expected="1 or more", got=batch_size)
-    batch = directions.get("batch")
-    if batch is None or common_valid(batch.rules, batch_size) != batch_size:
-        raise BlockError(
-            "the model does not take so many samples at a time",
-            axis="batch",
-            expected="a batch axis" if batch is None else " and ".join(map(str, batch.rules)),
-            got=batch_size,
-        )
-    tensors = (*(t for t in contract.inputs if t.id in shapes), *contract.raw_outputs)
-    stackable = all(any(axis.type == "batch" for axis in t.axes) for t in tensors)
-    return max(1, batch_size // batch.group.size) if stackable else 1
 
 
 def _main(directions: Mapping[str, Direction], shapes: Sizes) -> list[str]:
@@ -261,14 +221,33 @@ def _grow(direction: Direction) -> list[int]:
     return [1] if direction.group.type == "batch" else start_steps(direction.rules)
 
 
+def _steps(direction: Direction, block: int) -> tuple[int, int]:
+    """What starts are to be multiples of, and what there is room for between the halos."""
+    following = direction.following
+    steps = [align_step(step, following) for step in _grow(direction)]
+    return steps[0], next((s for s in steps if max_stride(block, s, following) > 0), steps[-1])
+
+
+def _warn_of_finer_grid(direction: Direction, block: int) -> None:
+    assumed, step = _steps(direction, block)
+    if step < assumed:
+        member, axis = direction.group.axes[0]
+        warnings.warn(
+            f"along the axis {axis.id!r} of tensor {member!r} the halo leaves room only for blocks"
+            f" that start on multiples of {step} pixels, though a model of fixed size is assumed to"
+            f" need multiples of {assumed}: results may differ from those of the whole; take a"
+            " smaller halo, or describe the sizes that the network takes by min and step",
+            BioimageioFnWarning,
+            stacklevel=3,
+        )
+
+
 def _grid(direction: Direction, block: int) -> AxisGrid:
     size, rules, following = direction.group.size, direction.rules, direction.following
-    grow = _grow(direction)
-    steps = [align_step(step, following) for step in grow]
-    step = next((s for s in steps if max_stride(block, s, following) > 0), steps[-1])
+    _, step = _steps(direction, block)
     whole = common_valid(rules, size)
     if whole is not None and direction.group.type != "batch":
-        block = meeting_size(block, whole, grow[0], step)
+        block = meeting_size(block, whole, _grow(direction)[0], step)
     padded = block + max(0, -(-(size - block) // step)) * step
     return AxisGrid(size, block, grid_starts(padded, block, step, following))
 
@@ -330,7 +309,7 @@ def _planned(direction: Direction, grid: AxisGrid, shapes: Sizes) -> PlannedAxis
 
 def _output_sizes(
     contract: ModelContract, axes: Sequence[PlannedAxis]
-) -> dict[str, dict[AxisId, int | None]]:
+) -> dict[MemberId, dict[AxisId, int | None]]:
     placed = {key: places[-1].stop for axis in axes for key, places in axis.places.items()}
 
     def size(tensor: MemberId, axis: AxisContract) -> int | None:

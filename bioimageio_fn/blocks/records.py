@@ -21,6 +21,10 @@ from .grid import AxisGrid
 
 __all__ = ["BlockPlan", "PlannedAxis", "block_metas"]
 
+GROUP_PIXELS = 2**20
+"""Pixels of small blocks that are handed from one thread to the next at a time: 64 blocks of
+128 x 128."""
+
 
 @attrs.frozen
 class PlannedAxis:
@@ -64,6 +68,11 @@ class BlockPlan:
     def count(self) -> int:
         """Number of blocks."""
         return math.prod(len(axis.grid.starts) for axis in self.axes)
+
+    @property
+    def group(self) -> int:
+        """How many blocks are handed from one thread to the next at a time."""
+        return max(1, GROUP_PIXELS // self.pixels) * self.stack
 
     @property
     def waste(self) -> float:

@@ -6,7 +6,7 @@ padding is added at the border of the sample only, to the right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..contract.records import Padding
 from ..errors import BlockError
@@ -16,11 +16,14 @@ from .records import BlockPlan, block_metas
 __all__ = ["cut_block", "split"]
 
 
-def split(sample: Sample, plan: BlockPlan) -> Iterator[SampleBlock]:
+def split(
+    sample: Sample, plan: BlockPlan, *, skip: Collection[int] = frozenset()
+) -> Iterator[SampleBlock]:
     """Cut a sample into the blocks of a plan, lazily and in order.
 
     Args:
         sample: the sample that the plan was made for.
+        skip: numbers of blocks that are left out.
 
     Raises:
         BlockError: if the plan was made for a sample of other sizes.
@@ -29,7 +32,8 @@ def split(sample: Sample, plan: BlockPlan) -> Iterator[SampleBlock]:
         A generator; each block's data are a sample that the model takes.
     """
     check_planned(sample, plan)
-    return (cut_block(sample, meta, plan) for meta in block_metas(plan))
+    metas = (meta for meta in block_metas(plan) if meta.index not in skip)
+    return (cut_block(sample, meta, plan) for meta in metas)
 
 
 def check_planned(sample: Sample, plan: BlockPlan) -> None:

@@ -1,4 +1,4 @@
-"""Images on disk: TIFF, PNG and NPY.
+"""Images on disk, whatever their format.
 
 What holds here: a file is written whole or not at all; its content is what its suffix says; what a
 format can not hold is an error, never a silent change of the values. Pickled arrays are not read.
@@ -6,34 +6,115 @@ format can not hold is an error, never a silent change of the values. Pickled ar
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from immutabledict import immutabledict
 
-from ..axes import AxisId
-from ..errors import FileReadError, FileWriteError
+from ..arrays import DTYPES, dtype_name, to_numpy
+from ..errors import FileReadError
 from ..files import existing_path, written_whole
+from ..spec import tensor_spec
+from ..stats.walk import in_memory, parts
 from ..tensor import Tensor, drop_axes
+from .formats import READ, TIFF, Location, check_writable, location
+from .hdf5 import open_hdf5
+from .mapped import MappedFile, mapped_npy
+from .png import read_png, write_png
+from .sources import StoredArray, reading
+from .stores import created
+from .tiff import open_tiff
+from .zarrs import open_zarr
 
-__all__ = ["SUFFIXES", "check_writable", "read_image", "write_image"]
+__all__ = ["check_writable", "open_image", "read_image", "write_image"]
 
-SUFFIXES = (".tif", ".tiff", ".png", ".npy")
-_CHANNEL = AxisId("channel")
-_PNG_TYPES = ("bool", "uint8", "uint16")
+Image: TypeAlias = MappedFile | StoredArray | np.ndarray[Any, Any]
+
+_OPENERS: Mapping[str, Callable[[Location], Image]] = immutabledict(
+    {
+        ".npy": lambda place: mapped_npy(place.file),
+        ".png": lambda place: read_png(place.file),
+        ".tif": open_tiff,
+        ".tiff": open_tiff,
+        ".h5": open_hdf5,
+        ".hdf5": open_hdf5,
+        ".zarr": open_zarr,
+        ".zip": open_zarr,
+    }
+)
+
+
+def open_image(path: str | os.PathLike[str]) -> Image:
+    """The array in an image file, which is read where it is sliced, as far as the format allows.
+
+    Use it for images that are larger than memory: as the data of a `Tensor`, or as they are. PNG
+    files are read at once, and so are packed TIFF files that are small, or stored in one piece, or
+    where the package zarr is missing.
+
+    Args:
+        path: a `.npy`, `.tif`, `.tiff` or `.png` file; a `.h5` or `.hdf5` file and the path of a
+            dataset in it (`cells.h5/raw/0`); a `.zarr` folder, or a `.zip` of one, of Zarr format 2
+            or 3, and the path of an array in it. The path within may be left out if there is one
+            array.
+
+    Returns:
+        An array, or something with shape, dtype and basic slicing, which pickles.
+
+    Raises:
+        MissingFileError: if there is no such file, or nothing at the path in it.
+        FileReadError: if the format is not supported, the file is damaged, has no pixels, or holds
+            something else than real numbers and truth values.
+        MissingDependencyError: if a package is missing that reads the format.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_image(f"{folder}/a.npy", Tensor(np.eye(3), "yx"))
+        ...     image = open_image(path)
+        ...     image.shape, image[1:, 1].tolist()
+        ((3, 3), [1.0, 0.0])
+    """
+    place = location(path)
+    existing_path(place.file)
+    if place.suffix not in READ:
+        raise FileReadError(
+            f"can not read {place.file}",
+            expected=f"a file that ends in {', '.join(READ)}",
+            got=place.suffix,
+        )
+    with reading(place):
+        image = _OPENERS[place.suffix](place)
+        _check_numbers(image, place)
+        image[(slice(0, 1),) * len(image.shape)]  # a missing codec is told now
+    return image
+
+
+def _check_numbers(image: Image, place: Location) -> None:
+    whole = place.file / place.inner
+    if dtype_name(image.dtype) not in DTYPES:
+        raise FileReadError(
+            f"can not read {whole}", expected="real numbers or truth values", got=image.dtype
+        )
+    if math.prod(image.shape) == 0:
+        raise FileReadError(f"there are no pixels in {whole}", got=f"shape {image.shape}")
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
-    """The array in an image file, as it is stored.
+    """The array in an image file, as it is stored, in memory.
+
+    For images that are larger than memory there is `open_image`.
 
     Args:
-        path: a `.tif`, `.tiff`, `.png` or `.npy` file. NPY files are not read but mapped, so that
-            only what is used is loaded.
+        path: as for `open_image`.
 
     Raises:
-        MissingFileError: if there is no such file.
-        FileReadError: if the format is not supported, or the file is damaged.
+        MissingFileError: if there is no such file, or nothing at the path in it.
+        FileReadError: as of `open_image`.
+        MissingDependencyError: if a package is missing that reads the format.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -41,97 +122,43 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
         >>> image.shape, image.dtype
         ((300, 417), dtype('uint16'))
     """
-    file = existing_path(path)
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise FileReadError(
-            f"can not read {file}",
-            expected=f"a file that ends in {', '.join(SUFFIXES)}",
-            got=suffix,
-        )
-    try:
-        array = _read(file, suffix)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FileReadError(
-            f"can not read {file} as {suffix[1:].upper()}",
-            got=reason,
-            remedy="is it damaged, or of another format than its name says?",
-        ) from error
-    if array.size == 0:
-        raise FileReadError(f"there are no pixels in {file}", got=f"shape {array.shape}")
-    return array
-
-
-def _read(file: Path, suffix: str) -> np.ndarray[Any, Any]:
-    if suffix == ".npy":
-        stored: np.ndarray[Any, Any] = np.load(file, mmap_mode="r", allow_pickle=False)
-        return stored
-    if suffix == ".png":
-        from imageio.v3 import imread
-
-        return np.asarray(imread(file.read_bytes(), extension=".png"))
-    from tifffile import imread as tiff_imread
-
-    return np.asarray(tiff_imread(file))
-
-
-def check_writable(path: str | os.PathLike[str], dtype: str | None, unit_range: bool) -> None:
-    """Refuse, before any work, a file that could not hold the result.
-
-    Args:
-        dtype: type of the values; None if it is not known.
-        unit_range: whether floating point values are described to lie within 0 and 1.
-
-    Raises:
-        FileWriteError: if the suffix is not supported, or its format can not hold the values.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise FileWriteError(
-            f"can not write {path}",
-            expected=f"a file that ends in {', '.join(SUFFIXES)}",
-            got=suffix or "no suffix",
-        )
-    if suffix != ".png" or dtype is None or dtype in _PNG_TYPES:
-        return
-    if "float" not in dtype or not unit_range:
-        raise FileWriteError(
-            f"PNG can not hold these values ({path})",
-            expected="bool, uint8, uint16, or floats described to lie within 0 and 1",
-            got=dtype,
-            remedy="write a .tif or .npy file",
-        )
+    return np.asarray(open_image(path))
 
 
 def write_image(path: str | os.PathLike[str], tensor: Tensor) -> Path:
     """Write a tensor to an image file.
 
-    NPY holds the array with all axes. TIFF and PNG hold it without axes of size 1, other than y
-    and x. TIFF is compressed (zlib) and names its axes; truth values become 0 and 1. PNG holds 2D
-    images with 1, 3 or 4 channels of 8 or 16 bits: floats within 0 and 1 become 0 to 255, truth
-    values 0 and 255.
+    NPY, Zarr and HDF5 hold the array with all axes. TIFF and PNG hold it without axes of size 1,
+    other than y and x. All but NPY are compressed; TIFF, Zarr and HDF5 name the axes. In TIFF truth
+    values become 0 and 1. PNG holds 2D images with 1, 3 or 4 channels of 8 or 16 bits: floats
+    within 0 and 1 become 0 to 255, truth values 0 and 255.
+
+    A tensor that is larger than memory is read and written part by part, but as PNG.
+
+    Args:
+        path: ends in `.npy`, `.tif`, `.tiff`, `.png`, `.zarr`, `.h5` or `.hdf5`; or is the path of
+            a dataset in an HDF5 file (`cells.h5/mask`), else its name is `data`.
 
     Returns:
         The path.
 
     Raises:
         FileWriteError: if the format can not hold the tensor, or the file can not be written.
+        MissingDependencyError: if a package is missing that writes the format.
     """
     file = Path(path).expanduser()
     check_writable(file, tensor.dtype, unit_range=True)
-    suffix = file.suffix.lower()
-    content = tensor if suffix == ".npy" else _without_singletons(tensor)
-    data = _png_data(file, content) if suffix == ".png" else np.asarray(content)
-    with written_whole(file) as temporary:
-        if suffix == ".npy":
-            np.save(temporary, data)
-        elif suffix == ".png":
-            from imageio.v3 import imwrite
-
-            imwrite(temporary, data, extension=".png")
-        else:
-            _write_tiff(temporary, data, content)
+    suffix = location(file).suffix
+    if suffix == ".png":
+        write_png(file, _without_singletons(tensor))
+        return file
+    if suffix in TIFF:
+        with written_whole(file) as temporary:
+            _write_tiff(temporary, _without_singletons(tensor))
+        return file
+    with created(file, tensor_spec(tensor)) as target:
+        for key in parts(target if in_memory(tensor.data) else tensor.data):
+            target[key] = to_numpy(tensor.data[key])
     return file
 
 
@@ -139,38 +166,11 @@ def _without_singletons(tensor: Tensor) -> Tensor:
     return drop_axes(tensor, [a for a, s in tensor.sizes.items() if s == 1 and a not in ("y", "x")])
 
 
-def _write_tiff(file: Path, data: np.ndarray[Any, Any], tensor: Tensor) -> None:
+def _write_tiff(file: Path, tensor: Tensor) -> None:
     from tifffile import imwrite
 
+    data = np.asarray(tensor)
     letters = {"batch": "S", "channel": "C", "time": "T", "index": "I"}
     axes = "".join(letters.get(a, a[0].upper()) for a in tensor.axes)
     stored = data.astype(np.uint8) if data.dtype == np.bool_ else data
     imwrite(file, stored, photometric="minisblack", compression="zlib", metadata={"axes": axes})
-
-
-def _png_data(file: Path, tensor: Tensor) -> np.ndarray[Any, Any]:
-    colours = tensor.sizes.get(_CHANNEL, 1)
-    others = [a for a in tensor.axes if a != _CHANNEL]
-    if len(others) != 2 or colours not in (1, 3, 4):
-        raise FileWriteError(
-            f"PNG can not hold this tensor ({file})",
-            expected="a 2D image with 1, 3 or 4 channels",
-            got=tensor,
-            remedy="write a .tif or .npy file",
-        )
-    data: np.ndarray[Any, Any] = np.asarray(tensor)
-    if _CHANNEL in tensor.axes:
-        data = np.moveaxis(data, tensor.axes.index(_CHANNEL), -1)
-    if data.dtype == np.bool_:
-        return data.astype(np.uint8) * np.uint8(255)
-    if data.dtype.kind != "f":
-        return data
-    if not (np.nanmin(data, initial=0) >= 0 and np.nanmax(data, initial=0) <= 1):
-        raise FileWriteError(
-            f"PNG can not hold these values ({file})",
-            expected="floats within 0 and 1",
-            got=f"{data.min()} to {data.max()}",
-            remedy="write a .tif or .npy file",
-        )
-    scaled: np.ndarray[Any, Any] = np.rint(np.nan_to_num(data) * 255).astype(np.uint8)
-    return scaled

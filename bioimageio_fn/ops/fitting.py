@@ -290,7 +290,7 @@ def processed(
     *,
     unprocessed: Sample | None = None,
     lost: set[str] | None = None,
-) -> tuple[Sample, Running]:
+) -> tuple[dict[MemberId, View], Running]:
     """Bind a chain and run it in one walk: each step runs once, also in front of measured ones.
 
     Args:
@@ -299,14 +299,15 @@ def processed(
         lost: as of `apply`.
 
     Returns:
-        What `apply` gives behind `fit` (or `carried`), and what is known of the samples so far.
+        What `apply` gives behind `fit` (or `carried`), of which what nobody had to measure is still
+        to be computed; and what is known of the samples so far.
     """
     source = sample if unprocessed is None else unprocessed
     scopes = ("sample", "dataset") if running is None else ("sample",)
     steps = bind_known(chain, unprocessed=source, stat=sample.stat, scopes=scopes)
     known = None if running is None else dict(running)
     at = _walked(steps, sample, source, sample.stat, upto=len(steps), running=known, lost=lost)
-    return _seen(at, lost=lost), immutabledict(known or {})
+    return {name: at.view(name) for name in at.sample.members}, immutabledict(known or {})
 
 
 def _first_open(

@@ -35,6 +35,7 @@ __all__ = [
     "parameter",
     "result_dtype",
     "run",
+    "run_into",
 ]
 
 SMALL = ("bool", "uint8", "int8", "uint16", "int16", "float16", "float32")
@@ -157,6 +158,26 @@ def run(
     for name in sorted(seen) if lost is None else ():
         warn_of_loss(name)
     return result
+
+
+def run_into(target: Any, kernels: Iterable[Kernel], data: Array, *, lost: set[str]) -> None:
+    """Write the result of kernels, part by part, so that neither is ever held as a whole.
+
+    Args:
+        target: what is written to: anything with item assignment.
+        kernels, data: as of `run`.
+        lost: takes the types to which casts changed values.
+
+    Examples:
+        >>> target = np.zeros(3)
+        >>> run_into(target, [Affine(0, 2, 0)], np.arange(3.0), lost=set())
+        >>> target.tolist()
+        [0.0, 2.0, 4.0]
+    """
+    steps = joined(kernels, dtype_name(data.dtype))
+    whole = tuple({i for step in steps if isinstance(step, Function) for i in step.whole})
+    for key, part in reads(data, whole):
+        target[key] = run([cut_kernel(step, key) for step in steps], part, lost=lost)
 
 
 def _prepared(

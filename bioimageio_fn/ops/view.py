@@ -33,10 +33,21 @@ from ..stats.moments import moments_of_distribution, variance
 from ..stats.quantiles import MANY_CELLS
 from ..tensor import Tensor
 from .affine import Affine
-from .kernels import SMALL, Cast, Function, Kernel, Mapped, cut_kernel, joined, result_dtype, run
+from .kernels import (
+    SMALL,
+    Cast,
+    Function,
+    Kernel,
+    Mapped,
+    cut_kernel,
+    joined,
+    result_dtype,
+    run,
+    run_into,
+)
 from .records import Operation, Pointwise
 
-__all__ = ["View", "computed", "lazy_tensor", "measured", "pushed", "spec_of"]
+__all__ = ["View", "computed", "lazy_tensor", "measured", "pushed", "spec_of", "stored"]
 
 _FEW_VALUES = ("bool", "uint8", "int8", "uint16", "int16")
 _EXACT_IN_FLOAT64 = (*SMALL, "uint32", "int32")
@@ -83,6 +94,17 @@ def computed(view: View, *, lost: set[str] | None) -> View:
     """
     data = run((*view.kernels, *view.tail), view.base.data, lost=lost)
     return View(Tensor(data, view.base.axes))
+
+
+def stored(view: View, target: Any, *, lost: set[str]) -> View:
+    """The same view with all its steps run, part by part, into a target.
+
+    Args:
+        target: of the shape of the tensor that is seen: anything with item assignment.
+        lost: as of `kernels.run_into`.
+    """
+    run_into(target, (*view.kernels, *view.tail), view.base.data, lost=lost)
+    return View(Tensor(target, view.base.axes))
 
 
 def pushed(view: View, op: Operation, values: Iterable[Tensor], *, lost: set[str] | None) -> View:

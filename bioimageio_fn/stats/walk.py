@@ -23,6 +23,7 @@ __all__ = [
     "Key",
     "in_memory",
     "is_local",
+    "parts",
     "pieces",
     "reads",
     "rows",
@@ -51,8 +52,18 @@ def reads(data: Array, whole: Sequence[int] = ()) -> Iterator[tuple[Key, np.ndar
     if in_memory(data):
         yield tuple(slice(0, int(size)) for size in data.shape), to_numpy(data)
         return
-    for key in _grid(_cuts(data, whole)):
+    for key in parts(data, whole):
         yield key, to_numpy(data[key])
+
+
+def parts(data: Array, whole: Sequence[int] = ()) -> Iterator[Key]:
+    """The places of the parts in which a source is read, of bounded size: whole chunks if it has.
+
+    Args:
+        data: a lazy source, or anything with a shape.
+        whole: dimensions along which it must not be cut.
+    """
+    return _grid(_cuts(data, whole))
 
 
 def in_memory(data: Array) -> bool:

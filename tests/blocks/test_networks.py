@@ -6,6 +6,7 @@ say: the scale of its output, the step of its sizes, and how far its pixels see.
 
 import itertools
 import math
+import warnings
 from fractions import Fraction
 
 import attrs
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 import bioimageio_fn as fn
-from bioimageio_fn.errors import BackendError, BlockError
+from bioimageio_fn.errors import BackendError, BioimageioFnWarning, BlockError
 
 # ---------------------------------------------------------------- layers, and what follows of them
 
@@ -202,7 +203,7 @@ def described(network, sizes, *, halo=None, pad="symmetric"):
 
     Args:
         network: the network.
-        sizes: for each axis in space, its sizes.
+        sizes: for each axis in space, its sizes: the smallest and their step, or the only one.
         halo: halo of the output, if it is not that of the network.
         pad: how an image is padded to a valid size.
     """
@@ -212,7 +213,11 @@ def described(network, sizes, *, halo=None, pad="symmetric"):
         [
             tensor05(
                 "raw",
-                [axis05("b"), axis05("c", 1), *(axis05(a, sized(*sizes[a])) for a in sizes)],
+                [
+                    axis05("b"),
+                    axis05("c", 1),
+                    *(axis05(a, n if isinstance(n, int) else sized(*n)) for a, n in sizes.items()),
+                ],
                 pad={"mode": pad},
             )
         ],
@@ -235,7 +240,7 @@ class Case:
 
     Args:
         network: the network.
-        sizes: for each axis, the smallest size and the step that are described.
+        sizes: for each axis, the smallest size and the step that are described, or the only size.
         shape: pixels of the image along each axis.
         block: pixels of a block, along the axes that are cut.
         halo: halo of the output, if it is not that of the network.
@@ -243,7 +248,7 @@ class Case:
     """
 
     network: Network
-    sizes: dict[str, tuple[int, int]]
+    sizes: dict[str, tuple[int, int] | int]
     shape: dict[str, int]
     block: dict[str, int]
     halo: int | None = None
@@ -471,3 +476,84 @@ def test_blocks_of_a_network_of_stride_4_are_really_cut_where_no_step_tells_of_i
     case = Case(network, {"y": (22, step), "x": (24, step)}, {"y": 50, "x": 90}, {"x": block})
 
     assert check_blocks(case).count > 3
+
+
+# ---------------------------------------------------------------- a fixed size tells no step
+
+
+def fixed_case(network, size, shape, *, pad="symmetric"):
+    """A network that is described to take one size, and an image that is larger."""
+    return Case(network, dict.fromkeys(network.space, size), shape, {}, pad=pad)
+
+
+@st.composite
+def fixed_cases(draw):
+    network = attrs.evolve(draw(networks()), space="yx")
+    fewest = math.floor(2 * network.halo / network.scale) // network.step + 1
+    size = network.step * draw(st.integers(fewest, fewest + 6))
+    shape = {a: draw(st.integers(size, 3 * size)) for a in network.space}
+    return fixed_case(network, size, shape, pad=draw(st.sampled_from(["symmetric", "edge"])))
+
+
+def bare_whole(case, pipeline, sample, plan):
+    """What the network gives of the image in one piece, padded to where the last block ends."""
+    ends = {axis.name: axis.grid.starts[-1] + axis.grid.block for axis in plan.axes}
+    widths = [(0, 0), (0, 0), *((0, ends[a] - case.shape[a]) for a in case.network.space)]
+    (array,) = pipeline.backend(np.pad(np.asarray(sample), widths, mode=case.pad))
+    height, width = (plan.sizes["out"][a] for a in case.network.space)
+    return array[..., :height, :width]
+
+
+@settings(max_examples=200)
+@given(fixed_cases())
+def test_blocks_of_a_fixed_size_equal_the_whole_or_are_refused_or_warned_of(case):
+    pipeline, sample, ran = case.opened()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            plan = fn.default_plan(pipeline, sample)
+    except (BlockError, BioimageioFnWarning) as refusal:
+        event(f"refused: {type(refusal).__name__}")
+        assert not ran
+        return
+    event(f"more than one block: {plan.count > 1}")
+
+    assert_close(fn.run(pipeline, sample, plan), bare_whole(case, pipeline, sample, plan))
+
+
+def test_a_fixed_size_whose_halo_leaves_no_room_for_the_step_of_the_network_is_warned_of():
+    # of 12 pixels the halo leaves 2, but the network halves twice: its blocks are really wrong
+    network = Network([Layer("conv", 3, 4), UP, UP, Layer("conv", 3)])
+    assert (network.step, network.reach, network.halo) == (4, 5, 5)
+    case = fixed_case(network, 12, {"y": 12, "x": 40})
+    pipeline, sample, _ = case.opened()
+
+    with pytest.warns(
+        BioimageioFnWarning,
+        match=r"axis 'x' of tensor 'raw'.*multiples of 2 pixels.*fixed size.*multiples of 4: .*"
+        "smaller halo.*min and step",
+    ) as caught:
+        plan = fn.default_plan(pipeline, sample)
+
+    assert len(caught) == 1
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_close(fn.run(pipeline, sample, plan), bare_whole(case, pipeline, sample, plan))
+
+
+def test_what_that_warning_advises_helps():
+    network = Network([Layer("conv", 3, 4), UP, UP, Layer("conv", 3)])
+    case = fixed_case(network, 12, {"y": 12, "x": 40})
+    stepped = attrs.evolve(case, sizes={"y": (12, 4), "x": (12, 4)}, block={"x": 16})
+
+    assert check_blocks(stepped).count > 1
+    pipeline, sample, _ = case.opened()
+    plan = fn.default_plan(pipeline, sample, halo=4)  # no warning, which would be an error here
+    assert all(start % 4 == 0 for start in plan.axes[-1].grid.starts)
+
+
+@pytest.mark.parametrize("shape", [{"y": 12, "x": 12}, {"y": 12, "x": 7}])
+def test_one_block_of_a_fixed_size_is_not_warned_of(shape):
+    network = Network([Layer("conv", 3, 4), UP, UP, Layer("conv", 3)])
+    pipeline, sample, _ = fixed_case(network, 12, shape).opened()
+
+    assert fn.default_plan(pipeline, sample).count == 1

@@ -27,6 +27,7 @@ from bioimageio_fn.errors import (
     AxesError,
     BioimageioFnWarning,
     BlockError,
+    MissingMemberError,
     SizeError,
     UnknownMemberError,
 )
@@ -168,13 +169,30 @@ def test_a_fixed_model_takes_a_larger_image_in_blocks_of_its_size(size):
     assert plan.axes[2].places["out", "y"][-1].stop == size
 
 
-@pytest.mark.parametrize("halo", [8, 16, 17, 20, 28, 31])
-def test_a_fixed_model_takes_a_larger_image_whatever_its_halo(halo):
-    # the step of 32 is assumed, the halo is described: there is room between the halos
+@pytest.mark.parametrize("halo", [8, 16])
+def test_a_fixed_model_takes_a_larger_image_on_the_step_that_is_assumed(halo):
     contract = contract_of(image05(size=64, halo=halo))
     plan = planned(contract, shape(65, 64))
 
     assert plan.sizes["out"]["y"] == 65
+    assert plan.axes[2].grid.starts == (0, 32)
+
+
+@pytest.mark.parametrize(("halo", "step"), [(17, 16), (20, 16), (28, 8), (31, 2)])
+def test_a_fixed_model_takes_a_larger_image_whatever_its_halo_but_not_in_silence(halo, step):
+    # the step of 32 is assumed, the halo is described: there is room between the halos
+    contract = contract_of(image05(size=64, halo=halo))
+    with pytest.warns(
+        BioimageioFnWarning,
+        match=f"axis 'y' of tensor 'raw' the halo leaves room only.*multiples of {step} pixels,"
+        ".*multiples of 32: results may differ.*take a smaller halo.*min and step",
+    ) as caught:
+        plan = planned(contract, shape(65, 64))
+
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert plan.sizes["out"]["y"] == 65
+    assert plan.axes[2].grid.starts[1] == step
 
 
 def test_a_sample_smaller_than_a_fixed_model_is_padded():
@@ -300,13 +318,15 @@ class Lazy:
         raise AssertionError("read as a whole")
 
 
-def test_planning_reads_no_data():
+@pytest.mark.parametrize("options", [{}, {"block_shape": {"y": 512, "x": 512}}], ids=str)
+def test_planning_reads_no_data(options):
     pipeline = fn.create_prediction_pipeline(build(image05(halo=2)), backend=lambda a: (a,))
-    sample = fn.Sample({"raw": Tensor(Lazy((1, 1, 4000, 4000)), "bcyx")})
+    sample = fn.Sample({"raw": Tensor(Lazy((1, 1, 100_000, 100_000)), "bcyx")})
 
-    plan = fn.pipeline.default_plan(pipeline, sample, block_shape={"y": 512, "x": 512})
+    plan = fn.default_plan(pipeline, sample, **options)
 
-    assert plan.sizes["out"] == {"batch": 1, "channel": 1, "y": 4000, "x": 4000}
+    assert plan.count > 4000
+    assert plan.sizes["out"] == {"batch": 1, "channel": 1, "y": 100_000, "x": 100_000}
 
 
 def test_a_slide_is_planned_in_small_blocks_too():
@@ -458,3 +478,122 @@ def test_two_wishes_for_axes_that_go_together_must_agree():
 
     with pytest.raises(BlockError, match="axis 'y'"):
         planned(contract_of(model), shapes, block_shape={"raw": {"y": 12}, "aux": {"y": 16}})
+
+
+# ---------------------------------------------------------------- odd requests
+
+NO_NUMBERS = [
+    12.0, 12.5, np.float32(12), "12", "a", b"12", True, np.True_, [12], (12,), np.array([12]),
+    float("nan"), float("inf"), 12j, object(),
+]  # fmt: skip
+SIZES = ["block_shape", "blocksize_parameter", "halo"]
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("odd", NO_NUMBERS, ids=repr)
+def test_a_request_that_is_no_whole_number_is_refused_and_never_rounded(name, odd):
+    with pytest.raises(BlockError, match=f"{name} is not given in whole numbers: .*'y': 256, 'x'"):
+        planned(IMAGE, shape(), **{name: odd})
+    for asked in ({"y": odd}, {"raw": {"y": odd}}, {("raw", "y"): odd}):
+        with pytest.raises(BlockError, match=f"{name} is not.*axis 'y'.*expected an integer") as e:
+            planned(IMAGE, shape(), **{name: asked})
+        assert e.value.got == repr(odd)
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("odd", [{"y": None}, {"raw": {"y": {"y": 12}}}], ids=str)
+def test_a_request_of_nothing_for_an_axis_is_refused(name, odd):
+    with pytest.raises(BlockError, match=f"{name} is not given in whole numbers.*axis 'y'"):
+        planned(IMAGE, shape(), **{name: odd})
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("empty", [{}, {"raw": {}}], ids=str)
+def test_a_request_for_no_axis_asks_for_nothing(name, empty):
+    # a block shape that names no axis is the whole; for a halo that is as good as none
+    plan = planned(IMAGE, shape(), **{name: empty})
+
+    assert plan == planned(IMAGE, shape(), block_shape={})
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(
+    "odd",
+    [{1: 12}, {None: 12}, {"": 12}, {("raw",): 12}, {("raw", "y", "x"): 12}, {"raw": {1: 12}},
+     {"depth": 12}, {"other": {"y": 12}}, {("other", "y"): 12}],
+    ids=str,
+)  # fmt: skip
+def test_a_request_for_an_axis_that_is_not_there_is_refused(name, odd):
+    with pytest.raises(AxesError, match=f"not an axis id|{name} names an axis that the inputs do"):
+        planned(IMAGE, shape(), **{name: odd})
+
+
+@pytest.mark.parametrize("number", [np.int64(12), np.uint8(12), np.array(12)], ids=repr)
+def test_an_integer_of_another_library_is_one(number):
+    options = {"block_shape": {"y": 12}, "halo": 2, "batch_size": 1}
+    odd = {"block_shape": {"y": number}, "halo": np.int16(2), "batch_size": np.int64(1)}
+    sizes = {"raw": {axis: np.int64(size) for axis, size in shape()["raw"].items()}}
+    plan = planned(IMAGE, sizes, **odd)
+
+    assert plan == planned(IMAGE, shape(), **options)
+    assert "np." not in repr(plan)
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("huge", [2**40, 2**63, 10**30])
+def test_a_huge_request_is_planned_as_the_whole_or_refused(name, huge):
+    assert planned(IMAGE, shape(), **{name: huge}).count == 1
+    if name == "halo":
+        with pytest.raises(BlockError, match="no room between its halos"):
+            planned(IMAGE, shape(), block_shape={"y": 12}, halo=huge)
+
+
+@pytest.mark.parametrize("odd", [*NO_NUMBERS, {}, {"batch": 1}], ids=repr)
+def test_a_batch_size_that_is_no_whole_number_is_refused(odd):
+    with pytest.raises(BlockError, match="batch_size is not.*axis 'batch'.*expected an integer"):
+        planned(IMAGE, shape(), batch_size=odd)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_batch_of_no_samples_is_refused(number):
+    with pytest.raises(BlockError, match=f"a batch has samples.*'batch'.*1 or more, got {number}"):
+        planned(IMAGE, shape(), batch_size=number)
+    with pytest.raises(BlockError, match=f"axis 'batch'.*got {number}"):
+        planned(IMAGE, shape(), block_shape={"batch": number})
+
+
+@pytest.mark.parametrize("odd", [8e9, 8, "8 GB", {"limit": 8e9}, False], ids=repr)
+def test_a_memory_that_is_no_model_of_it_is_refused(odd):
+    with pytest.raises(BlockError, match="memory is not told by a number.*expected MemoryModel"):
+        planned(IMAGE, shape(), memory=odd)
+
+
+@pytest.mark.parametrize("field", ["fixed", "per_pixel", "limit"])
+@pytest.mark.parametrize("odd", [-1, float("nan"), float("inf"), "1", [1]], ids=repr)
+def test_a_memory_model_of_odd_numbers_is_refused(field, odd):
+    with pytest.raises(BlockError, match=f"{field} of a MemoryModel is no number of bytes.*0 or"):
+        MemoryModel(**{"fixed": 0, "per_pixel": 1, "limit": 10, field: odd})
+
+
+@pytest.mark.parametrize("odd", [None, {}, "raw", [("raw", {})]], ids=repr)
+def test_a_plan_of_no_sizes_is_refused(odd):
+    with pytest.raises(MissingMemberError, match="a plan needs the sizes of the inputs: .*raw"):
+        planned(IMAGE, odd)
+
+
+@pytest.mark.parametrize("odd", [None, {}, (1, 1, 50, 50), "bcyx"], ids=repr)
+def test_sizes_without_axes_are_refused(odd):
+    with pytest.raises(AxesError, match="size of each axis.*tensor 'raw'.*'batch', 'channel'"):
+        planned(IMAGE, {"raw": odd})
+
+
+@pytest.mark.parametrize("odd", [*NO_NUMBERS, None], ids=repr)
+def test_a_size_of_a_sample_that_is_no_whole_number_is_refused(odd):
+    with pytest.raises(BlockError, match="size of an axis is not.*tensor 'raw', axis 'y'"):
+        planned(IMAGE, shape(y=odd))
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_a_sample_of_no_pixels_is_refused(size):
+    with pytest.raises(SizeError, match=f"'raw', axis 'y'.*expected 1 or more, got {size}"):
+        planned(IMAGE, shape(y=size))

@@ -1,15 +1,23 @@
 """Images survive the round trip, and what a format can not hold is refused."""
 
+import tempfile
+
+import dask.array
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tifffile
+import torch
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from stored import stored
+from strategies import tensors
 
 from bioimageio_fn.errors import FileReadError, FileWriteError, MissingFileError
-from bioimageio_fn.io.images import check_writable, read_image, write_image
+from bioimageio_fn.io.formats import check_writable
+from bioimageio_fn.io.images import read_image, write_image
 from bioimageio_fn.tensor import Tensor
 
 DTYPES = ["uint8", "int16", "uint16", "int32", "float32", "float64", "bool"]
@@ -41,10 +49,30 @@ def test_npy_is_exact(array):
         np.testing.assert_array_equal(np.load(path), array)
 
 
-def test_npy_is_mapped_not_read(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((3, 4)))
+@given(
+    tensors(max_dims=5, max_side=3), st.sampled_from(["a.npy", "a.zarr", "a.h5", "b.hdf5/in/it"])
+)
+def test_every_tensor_is_written_with_all_its_axes(tensor, name):
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_image(f"{folder}/{name}", tensor)
 
-    assert isinstance(read_image(tmp_path / "a.npy"), np.memmap)
+        np.testing.assert_array_equal(stored(path), np.asarray(tensor))
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.zarr", "a.h5"])
+@pytest.mark.parametrize("source", ["zarr", "dask", "torch"])
+def test_what_is_not_in_memory_is_written_part_by_part(tmp_path, monkeypatch, source, name):
+    monkeypatch.setattr("bioimageio_fn.stats.walk.READ_ELEMENTS", 5000)
+    array = np.random.default_rng(0).random((3, 90, 70)).astype("float32")
+    given = {
+        "zarr": lambda: zarr.create_array(tmp_path / "source.zarr", data=array, chunks=(1, 20, 70)),
+        "dask": lambda: dask.array.from_array(array, chunks=(2, 33, 33)),
+        "torch": lambda: torch.from_numpy(array),
+    }[source]()
+
+    path = write_image(tmp_path / name, Tensor(given, "cyx"))
+
+    np.testing.assert_array_equal(stored(path), array)
 
 
 def test_tiff_names_its_axes_and_drops_those_of_size_1(tmp_path):
@@ -99,9 +127,9 @@ def test_what_png_can_not_hold_is_refused_and_nothing_is_written(tmp_path, tenso
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.zarr", "a"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.zip", "a"])
 def test_other_suffixes_are_refused_before_any_work(name):
-    with pytest.raises(FileWriteError, match=r"ends in \.tif, \.tiff, \.png, \.npy"):
+    with pytest.raises(FileWriteError, match=r"ends in \.tif, \.tiff, \.png, \.npy, \.zarr, \.h5"):
         check_writable(name, "uint8", unit_range=False)
 
 

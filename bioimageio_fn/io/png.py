@@ -1,0 +1,69 @@
+"""Images in PNG files: 2D, for looking at.
+
+What holds here: values are stored as they are, or as the one image that they describe; what PNG can
+not hold is an error. A file is read and written as a whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..axes import AxisId
+from ..errors import FileWriteError
+from ..files import written_whole
+from ..tensor import Tensor
+
+__all__ = ["read_png", "write_png"]
+
+_CHANNEL = AxisId("channel")
+
+
+def read_png(path: Path) -> np.ndarray[Any, Any]:
+    """The pixels of a PNG file, colours last."""
+    from imageio.v3 import imread
+
+    return np.asarray(imread(path.read_bytes(), extension=".png"))
+
+
+def write_png(path: Path, tensor: Tensor) -> None:
+    """Write a 2D image of 1, 3 or 4 channels, whole or not at all.
+
+    Raises:
+        FileWriteError: if it is something else, or can not be written.
+    """
+    from imageio.v3 import imwrite
+
+    data = _pixels(path, tensor)
+    with written_whole(path) as temporary:
+        imwrite(temporary, data, extension=".png")
+
+
+def _pixels(file: Path, tensor: Tensor) -> np.ndarray[Any, Any]:
+    colours = tensor.sizes.get(_CHANNEL, 1)
+    others = [a for a in tensor.axes if a != _CHANNEL]
+    if len(others) != 2 or colours not in (1, 3, 4):
+        raise FileWriteError(
+            f"PNG can not hold this tensor ({file})",
+            expected="a 2D image with 1, 3 or 4 channels",
+            got=tensor,
+            remedy="write a .tif or .npy file",
+        )
+    data: np.ndarray[Any, Any] = np.asarray(tensor)
+    if _CHANNEL in tensor.axes:
+        data = np.moveaxis(data, tensor.axes.index(_CHANNEL), -1)
+    if data.dtype == np.bool_:
+        return data.astype(np.uint8) * np.uint8(255)
+    if data.dtype.kind != "f":
+        return data
+    if not (np.nanmin(data, initial=0) >= 0 and np.nanmax(data, initial=0) <= 1):
+        raise FileWriteError(
+            f"PNG can not hold these values ({file})",
+            expected="floats within 0 and 1",
+            got=f"{data.min()} to {data.max()}",
+            remedy="write a .tif or .npy file",
+        )
+    scaled: np.ndarray[Any, Any] = np.rint(np.nan_to_num(data) * 255).astype(np.uint8)
+    return scaled

@@ -1,0 +1,160 @@
+"""Arrays in Zarr folders, and in zip archives of them.
+
+What holds here: only the chunks that are asked for are read, and none by unpickling; a folder that
+we write holds one array of Zarr format 3, in packed chunks, with the names of its axes; only a
+folder that holds one array is replaced.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+from ..errors import FileReadError, FileWriteError, MissingFileError
+from ..files import writing
+from ..spec import TensorSpec
+from .chunks import chunk_shape
+from .formats import Location, require
+from .sources import StoredArray, only_one
+
+__all__ = ["new_zarr", "open_zarr"]
+
+Region: TypeAlias = tuple[slice, ...]
+_THREADS = 4
+
+
+def open_zarr(place: Location) -> StoredArray:
+    """An array of Zarr format 2 or 3.
+
+    Raises:
+        MissingFileError: if there is nothing at that path in the folder or archive.
+        FileReadError: if there are several arrays, or none, or only Python could read it.
+    """
+    zarr = require(place.suffix)
+    with ExitStack() as opened:
+        if place.suffix == ".zip":
+            store = opened.enter_context(zarr.storage.ZipStore(place.file, mode="r"))
+        else:
+            store = zarr.storage.LocalStore(place.file, read_only=True)
+        array = _array(zarr, store, place)
+        _check_codecs(array, place)
+        source = StoredArray(place, array, open_zarr)
+        weakref.finalize(source, opened.pop_all().close)
+    return source
+
+
+def _array(zarr: Any, store: Any, place: Location) -> Any:
+    try:
+        node = zarr.open(store=store, path=place.inner or None, mode="r")
+    except FileNotFoundError as error:
+        if not place.inner:
+            raise FileReadError(f"there is no Zarr array or group in {place.file}") from error
+        raise MissingFileError(
+            f"there is no array {place.inner} in {place.file}",
+            remedy=f"open {place.file} to see what is there",
+        ) from error
+    if isinstance(node, zarr.Array):
+        return node
+    members = node.members(max_depth=None)
+    names = (name for name, member in members if isinstance(member, zarr.Array))
+    return node[only_one(names, place)]
+
+
+def _check_codecs(array: Any, place: Location) -> None:
+    codecs = (*array.filters, *array.compressors, array.serializer)
+    if any("pickle" in repr(codec).lower() for codec in codecs):
+        raise FileReadError(
+            f"{place.file / place.inner} is stored as pickled Python objects, which can run code",
+            expected="numbers",
+        )
+
+
+@contextmanager
+def new_zarr(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]) -> Iterator[Any]:
+    """A new folder with one array, packed by Zstandard.
+
+    Args:
+        path: where to make it.
+        place: the place that it will take.
+        shape: sizes of the array, all of them known.
+
+    Raises:
+        FileWriteError: if something else would be lost, or the folder can not be written.
+    """
+    zarr = require(place.suffix)
+    _check_replaceable(zarr, place.file)
+    with writing(place.file):
+        array = zarr.create_array(
+            store=str(path),
+            shape=tuple(shape),
+            dtype=spec.dtype,
+            chunks=chunk_shape(spec.axes, shape),
+            compressors=zarr.codecs.ZstdCodec(),
+            dimension_names=[str(axis) for axis in spec.axes],
+            zarr_format=3,
+        )
+    with ThreadPoolExecutor(_THREADS) as threads:
+        yield _Written(array, threads)
+    _check_replaceable(zarr, place.file)
+
+
+@attrs.frozen(eq=False)
+class _Written:
+    """An array that is being written, each chunk by a call of its own.
+
+    A call for several chunks returns at its first error, or when it is interrupted, and goes on
+    writing behind the back of who then removes the folder. These threads are waited for.
+    """
+
+    array: Any
+    threads: Executor
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        chunks: tuple[int, ...] = self.array.chunks
+        return chunks
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.array[key]
+
+    def __setitem__(self, region: Region, values: np.ndarray[Any, Any]) -> None:
+        def write(part: Region) -> None:
+            within = (
+                slice(p.start - r.start, p.stop - r.start)
+                for p, r in zip(part, region, strict=True)
+            )
+            self.array[part] = values[tuple(within)]
+
+        cuts = [_cut(span, step) for span, step in zip(region, self.chunks, strict=True)]
+        for _ in self.threads.map(write, itertools.product(*cuts)):  # raises what they raised
+            pass
+
+
+def _cut(span: slice, step: int) -> list[slice]:
+    """The parts of a span that lie in one chunk each."""
+    first = span.start // step * step + step
+    edges = [span.start, *range(first, span.stop, step), span.stop]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def _check_replaceable(zarr: Any, folder: Path) -> None:
+    """Refuse to replace what is no single array: who asks for that has mistyped."""
+    if not folder.exists():
+        return
+    try:
+        zarr.open_array(store=str(folder), mode="r")
+    except Exception as error:
+        raise FileWriteError(
+            f"{folder} is in the way",
+            expected="a Zarr array, which would be replaced, or nothing",
+            got="a file or folder of another kind",
+            remedy="remove it, or write to another place",
+        ) from error

@@ -1,0 +1,127 @@
+"""The blocks of a sample on their way: cut, preprocessed, through the network, postprocessed.
+
+What holds here: a block is read and preprocessed ahead of the network, in a thread of its own, and
+the network runs in that of the caller; so many blocks are held at a time as `overlap` says; steps
+that can not run on blocks run on the whole sample, before it is cut or after it is merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import attrs
+
+from .arrays import is_lazy
+from .axes import MemberId
+from .backends.choose import Backend
+from .blocks.records import BlockPlan
+from .blocks.split import split
+from .contract.records import ModelContract
+from .forward import forward_blocks
+from .ops.chain import Chain, apply, block_safe_from, cut_chain
+from .ops.instance_records import ToLabels
+from .ops.kernels import Cast, Mapped
+from .ops.records import Pointwise
+from .ops.transform import Transform
+from .overlap import ahead
+from .sample import Sample, SampleBlock
+from .tensor import Tensor, astype, holds
+
+__all__ = ["Work", "finished_blocks", "makes_labels"]
+
+
+@attrs.frozen
+class Work:
+    """A sample, and all that is done with it until its blocks are merged.
+
+    Args:
+        contract: of the model.
+        backend: the network.
+        sample: the inputs, with the statistics that are known.
+        before: preprocessing, with its statistics.
+        after: postprocessing, with those that are known before the network has run.
+        plan: the blocks.
+        merged_first: whether all of postprocessing waits for the whole.
+    """
+
+    contract: ModelContract
+    backend: Backend
+    sample: Sample
+    before: Chain
+    after: Chain
+    plan: BlockPlan
+    merged_first: bool = False
+
+    @property
+    def on_blocks(self) -> int:
+        """How many leading steps of postprocessing run on blocks, before these are merged.
+
+        What changes the shape, or is not known, waits until the raw outputs are whole and cropped.
+        """
+        safe = (
+            isinstance(step, Transform)
+            and isinstance(step.op, Pointwise)
+            and block_safe_from([step], self.plan.touched) == 0
+            for step in self.after
+        )
+        first = next((n for n, ok in enumerate(safe) if not ok), len(self.after))
+        return 0 if self.merged_first else first
+
+    @property
+    def ends_on_blocks(self) -> bool:
+        """Whether merged blocks are the outputs as described."""
+        return self.on_blocks == len(self.after) and not makes_labels(self.contract)
+
+
+def makes_labels(contract: ModelContract, *names: MemberId) -> bool:
+    """Whether one of these outputs (of all, by default) is made into objects."""
+    outputs = [t for t in contract.outputs if not names or t.id in names]
+    return any(isinstance(step, ToLabels) for t in outputs for step in t.operations)
+
+
+def finished_blocks(
+    work: Work, lost: set[str], *, skip: Collection[int] = frozenset()
+) -> Iterator[SampleBlock]:
+    """The blocks behind preprocessing, network and the postprocessing that runs on blocks.
+
+    Args:
+        lost: takes the types to which casts changed values; see `ops.chain.apply`.
+        skip: numbers of blocks that are left out.
+    """
+    plan, contract = work.plan, work.contract
+    head = block_safe_from(work.before, plan.touched)
+    tail = work.after[: work.on_blocks]
+    prepared = _paddable(apply(work.before[:head], work.sample, lost=lost), contract, plan)
+    blocks: Iterator[SampleBlock] = (
+        _on_block(work.before[head:], block, plan, lost)
+        for block in split(prepared, plan, skip=skip)
+    )
+    if plan.count - len(skip) > plan.group:
+        blocks = ahead(blocks, group=plan.group)
+    for block in forward_blocks(work.backend, contract, blocks, stack=plan.stack):
+        yield _on_block(tail, block, plan, lost)
+
+
+def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sample:
+    """Cast a member whose type can not hold its pad value to the described type, which can."""
+    members = {
+        name: _cast(tensor, contract.tensor(name).dtype or "float32")
+        if plan.padding[name].mode == "constant"
+        and not holds(tensor.dtype, plan.padding[name].value)
+        else tensor
+        for name, tensor in sample.members.items()
+    }
+    return attrs.evolve(sample, members=members)
+
+
+def _cast(tensor: Tensor, dtype: str) -> Tensor:
+    """The tensor in another type; a lazy one is cast where it is read."""
+    if is_lazy(tensor.data):
+        return Tensor(Mapped(tensor.data, [Cast(dtype)]), tensor.axes)
+    return astype(tensor, dtype)
+
+
+def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan, lost: set[str]) -> SampleBlock:
+    modes = {name: padding.mode for name, padding in plan.padding.items()}
+    cut = cut_chain(chain, block.meta.regions, modes)
+    return attrs.evolve(block, sample=apply(cut, block.sample, lost=lost))
