@@ -21,6 +21,7 @@ __all__ = [
     "beside",
     "check_place",
     "existing_path",
+    "inner_parts",
     "looks_like_path",
     "sha256_of",
     "writing",
@@ -46,6 +47,23 @@ def looks_like_path(source: str) -> bool:
     separators = {os.sep, os.altsep or os.sep, "/"}
     named = source.startswith((".", "~")) or source.lower().endswith(_SUFFIXES)
     return named or any(s in source for s in separators)
+
+
+def inner_parts(name: str) -> tuple[str, ...] | None:
+    r"""The parts of a path that stays within its folder, on every system; None if it does not.
+
+    Not only `..` and a leading `/` lead out of a folder: a drive letter and a backslash do so on
+    Windows, where a colon also names a stream of a file.
+
+    Examples:
+        >>> inner_parts("code/network.py")
+        ('code', 'network.py')
+        >>> [inner_parts(name) for name in ("../a", "/a", "C:/a", "a/..\\b", "")]
+        [None, None, None, None, None]
+    """
+    parts = tuple(name.split("/"))
+    strange = any(c in "\\:\x7f" or c < " " for c in name)
+    return None if strange or any(part in {"", ".", ".."} for part in parts) else parts
 
 
 def existing_path(source: str | os.PathLike[str]) -> Path:

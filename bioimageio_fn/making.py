@@ -36,7 +36,7 @@ from .pipeline import Carried, Pipeline, run
 from .reading import as_sample
 from .sample import Sample
 from .spec import SampleSpec, TensorSpec
-from .trusted import ready
+from .trusted import TrustCode, ready
 
 __all__ = ["check_chains", "create_prediction_pipeline", "with_dataset"]
 
@@ -50,7 +50,7 @@ def create_prediction_pipeline(
     keep_updating_initial_dataset_statistics: bool = False,
     fixed_dataset_statistics: Mapping[Hashable, Any] = immutabledict(),
     backend: Backend | None = None,
-    trust_code: bool = False,
+    trust_code: TrustCode = False,
 ) -> Pipeline:
     """A model as a pipeline, with everything about it checked but its data.
 
@@ -73,14 +73,15 @@ def create_prediction_pipeline(
         fixed_dataset_statistics: values of measures that are known up front; steps that ask for
             one of these take it instead of measuring.
         backend: any callable `forward(*arrays) -> tuple of arrays` instead of the model's weights.
-        trust_code: whether Python code that comes with the model may run: its `custom` steps, and
-            layers of Keras.
+        trust_code: whether Python code of the model may run, such as its `custom` steps, layers of
+            Keras, or what makes the network of a PyTorch state dict; or a set of sha256 values:
+            those of the files that may.
 
     Raises:
         MissingFileError: if the model, or a file of it, is not there.
         DescriptionError: if its description is invalid.
         UnsupportedError: if it asks for a processing step that is not known.
-        UntrustedCodeError: if it brings code and `trust_code` is not set.
+        UntrustedCodeError: if it brings code that `trust_code` does not allow.
         OperationError: if a step has a keyword that makes no sense, or a statistic is given that
             no step asks for.
         WeightsFormatError, MissingDependencyError: if no weights can be run.
@@ -120,7 +121,7 @@ def create_prediction_pipeline(
     )
 
 
-def _chain(tensors: tuple[TensorContract, ...], *, trust_code: bool) -> Chain:
+def _chain(tensors: tuple[TensorContract, ...], *, trust_code: TrustCode) -> Chain:
     order = [tensor.id for tensor in tensors]
     return compose(
         *(

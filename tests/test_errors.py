@@ -43,6 +43,7 @@ BUILTINS = {
     "OutOfMemoryError": MemoryError,
     "SizeError": ValueError,
     "UnknownMemberError": KeyError,
+    "UnsafePackageError": ValueError,
     "UnsupportedError": NotImplementedError,
     "UntrustedCodeError": PermissionError,
     "WeightsFormatError": ValueError,

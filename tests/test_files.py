@@ -16,6 +16,7 @@ from bioimageio_fn.files import (
     beside,
     check_place,
     existing_path,
+    inner_parts,
     looks_like_path,
     sha256_of,
     written_whole,
@@ -207,3 +208,16 @@ def test_a_place_that_can_not_be_written_is_told_beforehand(tmp_path):
         check_place(tmp_path / "file" / "new" / "out.npy")
     check_place(tmp_path / "new" / "out.npy", 10)
     assert not (tmp_path / "new").exists()
+
+
+@given(st.text("ab./\\: \0", max_size=6))
+def test_inner_parts_stay_in_their_folder(name):
+    parts = inner_parts(name)
+
+    if parts is None:
+        plain = name.strip("ab /") == "" and "//" not in name and not name.startswith("/")
+        assert not plain or name.endswith("/") or not name
+    else:
+        assert "/".join(parts) == name
+        assert not {"", ".", ".."} & set(parts)
+        assert not {"\\", ":", "\0"} & set(name)

@@ -7,14 +7,17 @@ format why, and what to do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from ..contract.files import FileRef, weights_refs
+from ..contract.files import FileRef, architecture_of, external_data, weights_refs
 from ..contract.read import model_contract
 from ..errors import BioimageioFnError, DeviceError, MissingDependencyError, WeightsFormatError
-from ..package import described, local_file
+from ..files import sha256_of
+from ..package import described, local_file_with
+from ..trusted import TrustCode, consent, trusts
 from .devices import spelled
 from .formats import FORMATS, obstacle, recipe_class
 from .recipe import Recipe
@@ -37,7 +40,7 @@ def load_backend(
     *,
     weights_format: str | None = None,
     device: str | Sequence[str] | None = None,
-    trust_code: bool = False,
+    trust_code: TrustCode = False,
 ) -> Recipe | Replicas:
     """The network of a model as a callable.
 
@@ -45,13 +48,15 @@ def load_backend(
 
     Args:
         model: a source or a model description.
-        weights_format: `onnx`, `torchscript`, `keras_v3`, `keras_hdf5` or
-            `tensorflow_saved_model_bundle`; by default the first of these that the model has and
-            whose framework is installed.
+        weights_format: `onnx`, `torchscript`, `keras_v3`, `keras_hdf5`,
+            `tensorflow_saved_model_bundle` or `pytorch_state_dict`; by default the first of these
+            that the model has and whose framework is installed.
         device: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU, if there is one that the
             framework can use, else the CPU. Several devices make a replica on each, which run side
             by side where they are called from several threads.
-        trust_code: whether code in the weights may run: `Lambda` layers of Keras.
+        trust_code: whether Python code of the model may run: what makes the network of a
+            `pytorch_state_dict`, and `Lambda` layers of Keras; or a set of sha256 values: those of
+            the files that may.
 
     Returns:
         A frozen recipe that pickles; the network is opened on first use. For several devices
@@ -61,6 +66,7 @@ def load_backend(
         WeightsFormatError: if the model does not have these weights, or none that can be run.
         MissingDependencyError: if the framework is not installed; names the extra.
         DeviceError: if the device is not there; names those that are.
+        UntrustedCodeError: if the weights need code that may not run.
         MissingFileError, HashMismatchError: if the weights are not there, or others.
 
     Examples:
@@ -76,18 +82,38 @@ def load_backend(
     devices = _devices(device)
     name = _chosen(refs, weights_format, devices)
     contract = model_contract(description)
-    options: dict[str, Any] = {"trusted": trust_code} if name.startswith("keras") else {}
+    path = local_file_with(refs[name], external_data(description, name))
     recipe: Recipe = recipe_class(name)(
-        local_file(refs[name]),
+        path,
         sha256=refs[name].sha256,
         device=devices[0],
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
-        **options,
+        **_with_code(name, path, description, trust_code),
     )
     replicas = Replicas(attrs.evolve(recipe, device=d) for d in devices)
     replicas.check_device()
     return replicas if len(devices) > 1 else recipe
+
+
+def _with_code(name: str, path: Path, description: Any, trust_code: TrustCode) -> dict[str, Any]:
+    """What a recipe has to know of code, if its format may have some."""
+    said = consent(trust_code)
+    if name.startswith("keras"):
+        return {"trusted": said if isinstance(said, bool) else trusts(said, sha256_of(path))}
+    if name != "pytorch_state_dict":
+        return {}
+    from .pytorch import trusted_code
+
+    architecture = architecture_of(description)
+    problems = {n: obstacle(n) for n in FORMATS if n in weights_refs(description) and n != name}
+    ways = [n if problem is None else f"{n} ({problem})" for n, problem in problems.items()]
+    instead = f"take weights that need no code: {', '.join(ways)}" if ways else None
+    return {
+        "code": trusted_code(architecture, said, instead=instead),
+        "kwargs": architecture.kwargs,
+        "strict": architecture.strict,
+    }
 
 
 def _devices(device: str | Sequence[str] | None) -> tuple[str | None, ...]:

@@ -64,8 +64,16 @@ FORMATS = {
     "tensorflow_saved_model_bundle": WeightsFormat(
         "tensorflow:TensorflowBackend", ("tensorflow",), "tensorflow", version=_TENSORFLOW
     ),
+    "pytorch_state_dict": WeightsFormat(
+        "pytorch:PytorchBackend",
+        ("torch",),
+        "torch",
+        ("cpu", "cuda", "mps"),
+        ("pytorch_version", "torch"),
+    ),
 }
-"""The formats that can be run, the one to prefer first: the fastest that is safe."""
+"""The formats that can be run, the one to prefer first: the fastest that is safe. What needs code
+comes last."""
 
 
 def recipe_class(name: str) -> Any:

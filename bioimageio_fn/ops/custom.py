@@ -19,16 +19,16 @@ from ..errors import OperationError
 from ..sample import Sample, get_member, with_member
 from ..tensor import Tensor, slice_axes
 
-__all__ = ["Custom", "Ready", "plain"]
+__all__ = ["Custom", "Ready", "frozen", "plain"]
 
 _BATCH = AxisId("batch")
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """Nested lists and mappings as values that never change."""
     if isinstance(value, Mapping):
-        return immutabledict({k: _frozen(v) for k, v in value.items()})
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+        return immutabledict({k: frozen(v) for k, v in value.items()})
+    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any) -> Any:
@@ -53,7 +53,7 @@ class Custom:
     callable: str
     source: Any
     sha256: str | None = None
-    kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=_frozen)
+    kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=frozen)
 
 
 @attrs.frozen
