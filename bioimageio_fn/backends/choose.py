@@ -82,18 +82,28 @@ def load_backend(
     devices = _devices(device)
     name = _chosen(refs, weights_format, devices)
     contract = model_contract(description)
-    path = local_file_with(refs[name], external_data(description, name))
+    beside = external_data(description, name)
+    path = local_file_with(refs[name], beside)
     recipe: Recipe = recipe_class(name)(
         path,
         sha256=refs[name].sha256,
         device=devices[0],
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
+        **({"external": _placed(path, refs[name], beside)} if beside else {}),
         **_with_code(name, path, description, trust_code),
     )
     replicas = Replicas(attrs.evolve(recipe, device=d) for d in devices)
     replicas.check_device()
     return replicas if len(devices) > 1 else recipe
+
+
+def _placed(
+    path: Path, ref: FileRef, beside: Sequence[FileRef]
+) -> tuple[tuple[Path, str | None], ...]:
+    """The files that lie beside one, as they do in the package, with their sha256."""
+    root = path.parents[ref.place.count("/")]
+    return tuple((root / other.place, other.sha256) for other in beside)
 
 
 def _with_code(name: str, path: Path, description: Any, trust_code: TrustCode) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from ..errors import DeviceError
 from .devices import count_of_gpus, cuda_index
 from .exchange import as_numpy
 from .once import warn_once
-from .recipe import Network, Recipe
+from .onnx_binding import is_there, run_bound
+from .onnx_files import check_external_data
+from .recipe import Network, Recipe, checked
 from .signature import Port
 
 __all__ = ["OnnxBackend"]
@@ -22,10 +24,16 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 @attrs.frozen
 class OnnxBackend(Recipe):
-    """An ONNX file as a function of arrays; see `Recipe` for its arguments."""
+    """An ONNX file as a function of arrays; see `Recipe` for its other arguments.
+
+    Args:
+        external: the files beside it that hold its weights and are described, each with its sha256.
+    """
 
     framework: ClassVar[str] = "onnxruntime"
     how_to_use_a_gpu: ClassVar[str] = "install onnxruntime-gpu in the place of onnxruntime for CUDA"
+
+    external: tuple[tuple[Path, str | None], ...] = ()
 
     def available(self) -> tuple[str, ...]:
         """The CPU, and the GPUs if this onnxruntime is one for CUDA."""
@@ -39,6 +47,9 @@ class OnnxBackend(Recipe):
         """A session of onnxruntime."""
         import onnxruntime
 
+        for file, sha256 in self.external:
+            checked(file, sha256)
+        check_external_data(path)
         session = onnxruntime.InferenceSession(path, providers=_providers(device))
         if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
             self._without_cuda(device)
@@ -48,7 +59,10 @@ class OnnxBackend(Recipe):
         dtypes = {port.name: port.dtype for port in inputs}
 
         def run(feed: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
-            arrays = {n: as_numpy(a, dtypes[n]) for n, a in feed.items() if a is not None}
+            given = {name: array for name, array in feed.items() if array is not None}
+            if device != "cpu" and any(is_there(array, device) for array in given.values()):
+                return run_bound(session, given, wanted, dtypes=dtypes, device=device)
+            arrays = {name: as_numpy(array, dtypes[name]) for name, array in given.items()}
             outputs: Sequence[Any] = session.run(list(wanted), arrays)
             return outputs
 

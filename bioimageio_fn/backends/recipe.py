@@ -26,7 +26,7 @@ from .once import warn_once
 from .sessions import close_session, open_session
 from .signature import Port, Signature, bound
 
-__all__ = ["Network", "Recipe"]
+__all__ = ["Network", "Recipe", "checked"]
 
 
 @attrs.frozen
@@ -43,6 +43,21 @@ class Network:
     inputs: Sequence[Port]
     outputs: Sequence[Port]
     run: Callable[[Mapping[str, Any], Sequence[str]], Sequence[Any]]
+
+
+def checked(source: Path, sha256: str | None) -> Path:
+    """A file, if it is there and is the one meant.
+
+    Raises:
+        MissingFileError: if there is none.
+        HashMismatchError: if it is another one.
+    """
+    path = existing_path(source)
+    if sha256 is not None and (digest := sha256_of(path)) != sha256:
+        raise HashMismatchError(
+            f"{path.name} was changed", expected=f"sha256 {sha256}", got=f"sha256 {digest}"
+        )
+    return path
 
 
 @attrs.frozen
@@ -120,22 +135,8 @@ class Recipe:
         if self.device not in (None, "cpu"):
             self._place()
 
-    def checked_file(self) -> Path:
-        """The file, if it is there and is the one meant.
-
-        Raises:
-            MissingFileError: if there is none.
-            HashMismatchError: if it is another one.
-        """
-        path = existing_path(self.source)
-        if self.sha256 is not None and (digest := sha256_of(path)) != self.sha256:
-            raise HashMismatchError(
-                f"{path.name} was changed", expected=f"sha256 {self.sha256}", got=f"sha256 {digest}"
-            )
-        return path
-
     def _opened(self) -> tuple[Signature, Callable[..., Sequence[Any]]]:
-        path = self.checked_file()
+        path = checked(self.source, self.sha256)
         with self._named("open"):
             network = self.open(path, self._place())
         ports = network.outputs or [Port(name) for name in self.output_ids]

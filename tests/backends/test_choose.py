@@ -14,7 +14,6 @@ from bioimageio_fn.backends.onnx import OnnxBackend
 from bioimageio_fn.backends.torchscript import TorchscriptBackend
 from bioimageio_fn.errors import DeviceError, MissingDependencyError, WeightsFormatError
 
-
 FREE_OF_CODE = [name for name in FORMATS if name != "pytorch_state_dict"]
 
 
