@@ -12,7 +12,13 @@ from typing import Any, Protocol, runtime_checkable
 
 import attrs
 
-from ..contract.files import FileRef, architecture_of, external_data, weights_refs
+from ..contract.files import (
+    FileRef,
+    architecture_of,
+    external_data,
+    framework_version,
+    weights_refs,
+)
 from ..contract.read import model_contract
 from ..errors import BioimageioFnError, DeviceError, MissingDependencyError, WeightsFormatError
 from ..files import sha256_of
@@ -22,6 +28,7 @@ from .devices import spelled
 from .formats import FORMATS, obstacle, recipe_class
 from .recipe import Recipe
 from .replicas import Replicas
+from .versions import warn_of_version
 
 __all__ = ["Backend", "create_model_adapter", "load_backend"]
 
@@ -69,6 +76,10 @@ def load_backend(
         UntrustedCodeError: if the weights need code that may not run.
         MissingFileError, HashMismatchError: if the weights are not there, or others.
 
+    Warns:
+        BioimageioFnWarning: once for each model, if the framework is older than the one that the
+            weights were made with, or of another major version.
+
     Examples:
         >>> import numpy as np
         >>> import bioimageio_fn as fn
@@ -93,6 +104,8 @@ def load_backend(
         **({"external": _placed(path, refs[name], beside)} if beside else {}),
         **_with_code(name, path, description, trust_code),
     )
+    if (framework := FORMATS[name].made_with) is not None:
+        warn_of_version(path, framework, framework_version(description, name))
     replicas = Replicas(attrs.evolve(recipe, device=d) for d in devices)
     replicas.check_device()
     return replicas if len(devices) > 1 else recipe

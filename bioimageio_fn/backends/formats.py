@@ -33,18 +33,15 @@ class WeightsFormat:
         packages: what has to be installed.
         extra: the extra of this package that installs it.
         devices: the kinds of devices that it may run on, if the framework finds them.
-        version: the field of the description that says which version it was made with, and the
-            package that this is a version of.
+        made_with: the package whose version the description names, if it names one.
     """
 
     recipe: str
     packages: tuple[str, ...]
     extra: str
     devices: tuple[str, ...] = ("cpu", "cuda")
-    version: tuple[str, str] | None = None
+    made_with: str | None = None
 
-
-_TENSORFLOW = ("tensorflow_version", "tensorflow")
 
 FORMATS = {
     "onnx": WeightsFormat("onnx:OnnxBackend", ("onnxruntime",), "onnx"),
@@ -53,23 +50,21 @@ FORMATS = {
         ("torch",),
         "torch",
         ("cpu", "cuda", "mps"),
-        ("pytorch_version", "torch"),
+        "torch",
     ),
-    "keras_v3": WeightsFormat(
-        "keras:KerasBackend", ("keras",), "tensorflow", version=("keras_version", "keras")
-    ),
+    "keras_v3": WeightsFormat("keras:KerasBackend", ("keras",), "tensorflow", made_with="keras"),
     "keras_hdf5": WeightsFormat(
-        "keras:KerasBackend", ("keras",), "tensorflow", version=_TENSORFLOW
+        "keras:KerasBackend", ("keras",), "tensorflow", made_with="tensorflow"
     ),
     "tensorflow_saved_model_bundle": WeightsFormat(
-        "tensorflow:TensorflowBackend", ("tensorflow",), "tensorflow", version=_TENSORFLOW
+        "tensorflow:TensorflowBackend", ("tensorflow",), "tensorflow", made_with="tensorflow"
     ),
     "pytorch_state_dict": WeightsFormat(
         "pytorch:PytorchBackend",
         ("torch",),
         "torch",
         ("cpu", "cuda", "mps"),
-        ("pytorch_version", "torch"),
+        "torch",
     ),
 }
 """The formats that can be run, the one to prefer first: the fastest that is safe. What needs code
