@@ -285,3 +285,43 @@ def test_only_images_are_laid_out_otherwise(array):
 
     np.testing.assert_array_equal(tensor, array)
     assert tensor.is_contiguous(memory_format=torch.channels_last) == (array.ndim == 4)
+
+
+class Named(torch.nn.Module):
+    """Gives its outputs by name."""
+
+    def forward(self, x: torch.Tensor):
+        return {"zeta": x + 1, "alpha": x + 2}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("ids", "expected"), [(("alpha", "zeta"), (2, 1)), (("zeta", "alpha"), (1, 2)), ("ab", (1, 2))]
+)
+def test_outputs_by_name_are_bound_by_name_else_in_their_order(tmp_path, ids, expected):
+    torch.jit.script(Named()).save(str(tmp_path / "m.pt"))
+    backend = TorchscriptBackend(tmp_path / "m.pt", output_ids=ids)
+
+    assert tuple(result[0] for result in backend(np.zeros(1, "float32"))) == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_is_no_tensor_is_an_error_of_ours(tmp_path):
+    class Number(torch.nn.Module):
+        def forward(self, x: torch.Tensor):
+            return x, 5
+
+    torch.jit.script(Number()).save(str(tmp_path / "m.pt"))
+
+    with pytest.raises(BackendError, match=r"does not give tensors: got \['Tensor', 'int'\]"):
+        TorchscriptBackend(tmp_path / "m.pt")(A)
+
+
+def test_tensors_that_come_out_can_be_trained_with(torch_file):
+    weight = torch.ones(1, 2, requires_grad=True)
+    (difference, _) = TorchscriptBackend(torch_file)(weight * 2, torch.zeros(1, 2))
+
+    (difference * weight).sum().backward()
+
+    assert not difference.requires_grad
+    assert weight.grad.tolist() == [[-2, -2]]

@@ -124,6 +124,21 @@ def test_a_sequential_model_and_one_of_several_types_run(tmp_path):
     assert backend.signature.inputs[0].dtype == "int32"
 
 
+def test_a_model_that_is_a_class_runs_where_its_class_is_known(tmp_path):
+    import keras
+
+    @keras.saving.register_keras_serializable("tests")
+    class Sum(keras.Model):
+        def call(self, inputs):
+            return inputs[0] - inputs[1]
+
+    model = Sum()
+    model([A, B])
+    backend = KerasBackend(saved(tmp_path, model), input_ids=["x", "y"], output_ids=["sum"])
+
+    assert backend(A, B)[0][0, 0] == 3
+
+
 def test_a_recipe_pickles_closes_twice_and_opens_again(two_of_each):
     with KerasBackend(two_of_each, input_ids=["a", "b"]) as backend:
         first = backend(A, B)
