@@ -21,9 +21,8 @@ from ..contract.files import (
 )
 from ..contract.read import model_contract
 from ..errors import BioimageioFnError, DeviceError, MissingDependencyError, WeightsFormatError
-from ..files import sha256_of
 from ..package import described, local_file_with
-from ..trusted import TrustCode, consent, trusts
+from ..trusted import TrustCode, consent
 from .devices import spelled
 from .formats import FORMATS, obstacle, recipe_class
 from .recipe import Recipe
@@ -35,7 +34,11 @@ __all__ = ["Backend", "create_model_adapter", "load_backend"]
 
 @runtime_checkable
 class Backend(Protocol):
-    """Anything that runs a network: arrays in the order of the inputs, a tuple of arrays out."""
+    """Anything that runs a network: arrays in the order of the inputs, a tuple of arrays out.
+
+    It may have more, which is used where it is there: `close()`, which frees its memory;
+    `signature`, whose fixed sizes blocks keep to; `parallel`, how many calls can run side by side.
+    """
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         """Run the network once."""
@@ -102,7 +105,7 @@ def load_backend(
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
         **({"external": _placed(path, refs[name], beside)} if beside else {}),
-        **_with_code(name, path, description, trust_code),
+        **_with_code(name, description, trust_code),
     )
     if (framework := FORMATS[name].made_with) is not None:
         warn_of_version(path, framework, framework_version(description, name))
@@ -119,11 +122,11 @@ def _placed(
     return tuple((root / other.place, other.sha256) for other in beside)
 
 
-def _with_code(name: str, path: Path, description: Any, trust_code: TrustCode) -> dict[str, Any]:
+def _with_code(name: str, description: Any, trust_code: TrustCode) -> dict[str, Any]:
     """What a recipe has to know of code, if its format may have some."""
     said = consent(trust_code)
     if name.startswith("keras"):
-        return {"trusted": said if isinstance(said, bool) else trusts(said, sha256_of(path))}
+        return {"said": said}
     if name != "pytorch_state_dict":
         return {}
     from .pytorch import trusted_code

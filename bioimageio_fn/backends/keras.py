@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
+from ..trusted import Consent, consent
 from .exchange import as_numpy
 from .keras_files import check_keras_file
 from .modules import torch_devices
@@ -31,12 +32,13 @@ class KerasBackend(Recipe):
     """A file of Keras as a function of arrays; see `Recipe` for its other arguments.
 
     Args:
-        trusted: whether code in the file may run (`Lambda` layers).
+        said: what the caller has said about code: whether that of the file may run (`Lambda`
+            layers), or the sha256 values of those that may. It is asked when the file is opened.
     """
 
     framework: ClassVar[str] = "Keras"
 
-    trusted: bool = False
+    said: Consent = attrs.field(default=False, converter=consent)
 
     def available(self) -> tuple[str, ...]:
         """The devices of the framework that Keras is set to."""
@@ -51,12 +53,12 @@ class KerasBackend(Recipe):
 
     def open(self, path: Path, device: str) -> Network:
         """The model; its functions are compiled when it first runs."""
-        check_keras_file(path, trusted=self.trusted)
+        may_run_code = check_keras_file(path, self.said)
         import keras
 
         where = device.replace("cuda", "gpu") if device != "cpu" else "cpu:0"
         with keras.device(where):
-            model = keras.saving.load_model(path, compile=False, safe_mode=not self.trusted)
+            model = keras.saving.load_model(path, compile=False, safe_mode=not may_run_code)
         inputs, outputs = _inputs(model, self.input_ids), _names_of_outputs(model)
         lock = Lock()
 

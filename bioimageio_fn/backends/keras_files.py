@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileReadError, UnsafePackageError, UntrustedCodeError
+from ..files import sha256_of
+from ..trusted import Consent, trusts
 
 __all__ = ["check_keras_file"]
 
@@ -20,15 +22,18 @@ _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer")
 """Layers that hold code: bytecode of Python, a pickle, the path of a SavedModel."""
 
 
-def check_keras_file(path: Path, *, trusted: bool) -> None:
+def check_keras_file(path: Path, said: Consent) -> bool:
     """Refuse a `.keras` or HDF5 file that does more than hold a network.
 
     Args:
         path: the file.
-        trusted: whether code in it may run.
+        said: what the caller has said about code.
+
+    Returns:
+        Whether code in it may run.
 
     Raises:
-        UntrustedCodeError: if it holds code and is not trusted.
+        UntrustedCodeError: if it holds code that may not run.
         UnsafePackageError: if it takes data from other files.
         FileReadError: if it is damaged.
     """
@@ -38,13 +43,16 @@ def check_keras_file(path: Path, *, trusted: bool) -> None:
         raise
     except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
         raise FileReadError(f"can not read {path.name} as a file of Keras: {error}") from error
-    code = None if trusted else _code_in(config)
+    digest = sha256_of(path)
+    code = None if trusts(said, digest) else _code_in(config)
     if code is not None:
         raise UntrustedCodeError(
             f"{path.name} runs code of its own: {code}",
             expected="your consent",
-            remedy="pass trust_code=True if you trust it, or choose other weights of the model",
+            remedy=f"pass trust_code=True or trust_code={{'{digest}'}} if you trust it, or choose"
+            " other weights of the model",
         )
+    return trusts(said, digest)
 
 
 def _checked_zip(path: Path) -> Any:

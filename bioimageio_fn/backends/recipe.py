@@ -11,6 +11,7 @@ What holds here:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +195,6 @@ class Recipe:
 
 def _reason(error: Exception) -> str:
     """What the framework says, in one line. PyTorch says it last, behind a traceback."""
-    text = str(error).strip()
+    text = re.sub("\x1b\\[[0-9;]*m", "", str(error)).strip()  # without its colours
     text = text.rpartition("\n")[2] if "Traceback of TorchScript" in text else text
     return " ".join(text.split())[:500] or type(error).__name__

@@ -25,6 +25,7 @@ from bioimageio_fn.errors import (
     UnsafePackageError,
     UntrustedCodeError,
 )
+from bioimageio_fn.files import sha256_of
 
 pytestmark = [
     pytest.mark.xdist_group("tensorflow"),  # which takes seconds to be imported
@@ -183,13 +184,16 @@ def with_lambda(tmp_path, request):
 def test_a_lambda_layer_does_not_run_without_consent(with_lambda):
     with pytest.raises(UntrustedCodeError, match=r"Lambda.*trust_code=True.*other weights"):
         KerasBackend(with_lambda)(A)
+    with pytest.raises(UntrustedCodeError, match=sha256_of(with_lambda)):
+        KerasBackend(with_lambda, said={"0" * 64})(A)
 
     assert not (with_lambda.parent / "trace").exists()
 
 
 @pytest.mark.filterwarnings("ignore")  # of what a layer does that nobody should write
-def test_a_lambda_layer_runs_with_consent(with_lambda):
-    assert KerasBackend(with_lambda, trusted=True)(A)[0][0, 0] == 6
+@pytest.mark.parametrize("said", [lambda _: True, lambda path: {sha256_of(path)}])
+def test_a_lambda_layer_runs_with_consent(with_lambda, said):
+    assert KerasBackend(with_lambda, said=said(with_lambda))(A)[0][0, 0] == 6
     assert (with_lambda.parent / "trace").exists()
 
 
@@ -242,11 +246,11 @@ def virtual(file):
 
 
 @pytest.mark.parametrize("change", [external_link, external_storage, virtual])
-@pytest.mark.parametrize("trusted", [False, True])
-def test_hdf5_that_takes_data_from_other_files_is_refused(tmp_path, change, trusted):
+@pytest.mark.parametrize("said", [False, True])
+def test_hdf5_that_takes_data_from_other_files_is_refused(tmp_path, change, said):
     for path in h5_with(tmp_path, change):
         with pytest.raises(UnsafePackageError, match="takes data from another file.*secret"):
-            KerasBackend(path, trusted=trusted)(A)
+            KerasBackend(path, said=said)(A)
 
 
 def test_soft_links_within_a_file_are_no_harm(tmp_path):
