@@ -49,12 +49,12 @@ def compare(model: Path, peer: str | None, rounds: int, side: int) -> None:
 def _line(found: list[dict[str, Any]]) -> str:
     if errors := [run["error"] for run in found if "error" in run]:
         return str(errors[0])
-    total, bare, own = (median(found, key) for key in ("total", "bare", "own"))
+    total, bare, own, times = (median(found, key) for key in ("total", "bare", "own", "times"))
     shape = " x ".join(str(size) for size in found[0]["shape"][2:])
     return (
         f"{found[0]['blocks']} blocks of {shape}: {total:.2f} s, forward passes alone {bare:.2f} s:"
-        f" {total / bare:.3f} times; processor time for all but the network {own:.3f} s,"
-        f" {100 * own / bare:.1f} %"
+        f" {total / bare:.3f} times; {times:.3f} times those within it; processor time for all but"
+        f" the network {own:.3f} s"
     )
 
 

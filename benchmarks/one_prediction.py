@@ -86,51 +86,64 @@ def given(predict: Callable[[], Array]) -> tuple[Array, list[dict[str, Array]]]:
         return predict(), feeds
 
 
-def own_seconds(predict: Callable[[], Array]) -> float:
-    """Processor time of all threads of Python for all but the network.
+def accounted(predict: Callable[[], Array]) -> dict[str, float]:
+    """What other work on the machine hardly changes, of one prediction.
 
-    Other work on the machine does not lengthen it, as it does the time of a clock.
+    Returns:
+        `own`: processor time, in seconds, of all threads of Python for all but the network.
+        `times`: time of the prediction, as a multiple of what the network took within it.
     """
-    inside: list[float] = []
+    inside: list[tuple[float, float]] = []
     threads: list[float] = []
 
     def run(session: Any, run: Any, *arguments: Any) -> Any:
-        start = time.thread_time()
+        start = _now()
         result = run(session, *arguments)
-        inside.append(time.thread_time() - start)
+        inside.append(_since(start))
         return result
 
     def run_thread(thread: Any, run: Any) -> None:
         run(thread)
         threads.append(time.thread_time())
 
-    start = time.thread_time()
     with (
         instead(onnxruntime.InferenceSession, "run", run),
         instead(threading.Thread, "run", run_thread),
     ):
+        start = _now()
         predict()
-    return time.thread_time() - start + sum(threads) - sum(inside)
+        seconds, processor = _since(start)
+    network, on_it = (sum(found) for found in zip(*inside, strict=True))
+    return {"own": processor + sum(threads) - on_it, "times": seconds / network}
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.thread_time()
+
+
+def _since(start: tuple[float, float]) -> tuple[float, float]:
+    seconds, processor = _now()
+    return seconds - start[0], processor - start[1]
 
 
 def measured(model: str, predict: Callable[[], Array], repeats: int, result: str) -> dict[str, Any]:
     """Medians of the repeats.
 
     Returns:
-        In seconds: `total`, the prediction; `bare`, the network alone on the same blocks; `own`,
-        see `own_seconds`. The number and the shape of the blocks.
+        In seconds: `total`, the prediction; `bare`, the network alone on the same blocks. `own` and
+        `times` of `accounted`. The number and the shape of the blocks.
     """
     predicted, feeds = given(predict)
     np.save(result, predicted)
     weights = Path(model).parent / "weights.onnx"
     session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
-    times: dict[str, list[float]] = {"total": [], "bare": [], "own": []}
+    found = []
     for _ in range(repeats):
-        times["total"].append(_seconds(predict))
-        times["bare"].append(_seconds(lambda: [session.run(None, feed) for feed in feeds]))
-        times["own"].append(own_seconds(predict))
+        total = _seconds(predict)
+        bare = _seconds(lambda: [session.run(None, feed) for feed in feeds])
+        found.append({"total": total, "bare": bare, **accounted(predict)})
+    medians = {key: statistics.median(each[key] for each in found) for key in found[0]}
     shape = next(iter(feeds[0].values())).shape
-    medians = {key: statistics.median(found) for key, found in times.items()}
     return {**medians, "blocks": len(feeds), "shape": shape}
 
 

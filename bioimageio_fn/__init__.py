@@ -73,12 +73,12 @@ if TYPE_CHECKING:
     from .predict_sample import predict_sample_without_blocking as predict_sample_without_blocking
     from .prediction import predict as predict
     from .prediction import predict_many as predict_many
-    from .prediction import save_sample as save_sample
     from .reading import as_sample as as_sample
     from .sample import BlockMeta as BlockMeta
     from .sample import Sample as Sample
     from .sample import SampleBlock as SampleBlock
     from .sample import Stat as Stat
+    from .saving import save_sample as save_sample
     from .seams import measure_seams as measure_seams
     from .stats.compute import compute_dataset_measures as compute_dataset_measures
     from .stats.compute import compute_measures as compute_measures
@@ -143,9 +143,10 @@ _NAMES = {
         "predict_sample_with_fixed_blocking",
         "predict_sample_without_blocking",
     ),
-    "prediction": ("predict", "predict_many", "save_sample"),
+    "prediction": ("predict", "predict_many"),
     "reading": ("as_sample",),
     "sample": ("BlockMeta", "Sample", "SampleBlock", "Stat"),
+    "saving": ("save_sample",),
     "seams": ("measure_seams",),
     "stats.compute": (
         "compute_dataset_measures",

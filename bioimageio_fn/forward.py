@@ -22,7 +22,7 @@ from .errors import BackendError, BioimageioFnWarning, OutOfMemoryError
 from .sample import Sample, SampleBlock
 from .tensor import Tensor, slice_axes
 
-__all__ = ["forward_blocks"]
+__all__ = ["forward_blocks", "forwarded"]
 
 
 def forward_blocks(
@@ -72,7 +72,7 @@ def _layer(stacked: Sample, i: int, n: int) -> Sample:
 
 def _forward(backend: Backend, contract: ModelContract, sample: Sample) -> Sample:
     members = [sample.members.get(t.id) for t in contract.inputs]
-    results = _results(backend, [None if m is None else m.data for m in members])
+    results = forwarded(backend, [None if m is None else m.data for m in members])
     if not isinstance(results, tuple):
         raise BackendError("a backend gives a tuple of arrays", got=type(results).__name__)
     expected = contract.raw_outputs
@@ -93,9 +93,16 @@ def _forward(backend: Backend, contract: ModelContract, sample: Sample) -> Sampl
     return Sample(named, id=sample.id)
 
 
-def _results(backend: Backend, arrays: Sequence[Any]) -> Any:
+def forwarded(backend: Backend, arrays: Sequence[Any]) -> Any:
+    """What a network gives for one array for each input; None for one that is absent.
+
+    Raises:
+        OutOfMemoryError: if there is too little memory for it.
+    """
     try:
         return backend(*arrays)
+    except OutOfMemoryError:
+        raise
     except Exception as error:
         if not any(_is_of_memory(cause) for cause in _causes(error)):
             raise

@@ -40,6 +40,7 @@ __all__ = [
     "Carried",
     "OnProgress",
     "Pipeline",
+    "concerns",
     "default_plan",
     "predict_blocks",
     "run",
@@ -245,7 +246,7 @@ def _ready(
     sample = as_sample(inputs, pipeline.contract)
     plan = default_plan(pipeline, sample, **options) if plan is None else plan
     known = attrs.evolve(sample, stat={**pipeline.statistics, **sample.stat})
-    present = [i for i, step in enumerate(pipeline.preprocess) if _concerns(step, sample)]
+    present = [i for i, step in enumerate(pipeline.preprocess) if concerns(step, sample)]
     chain = tuple(pipeline.preprocess[i] for i in present)
     plan_chain(chain, sample_spec(sample))
     seen: Running = {}
@@ -390,7 +391,7 @@ def _as_one_block(
     yield SampleBlock(whole, BlockMeta(0, 1, {}))
 
 
-def _concerns(step: Step, sample: Sample) -> bool:
+def concerns(step: Step, sample: Sample) -> bool:
     """Whether a step has something to do: not if its tensor is optional and absent."""
     return not isinstance(step, Transform) or step.member in sample.members
 

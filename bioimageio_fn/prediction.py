@@ -6,17 +6,22 @@ once, however many samples follow; nothing is written until all outputs of a sam
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .blocks.records import BlockPlan
 from .contract.records import ModelContract
-from .errors import AxesError, DeviceError, FileWriteError
-from .io.images import check_writable, read_image, write_image
+from .errors import AxesError, BlockError, DeviceError, FileWriteError
+from .io.formats import location
+from .io.images import open_image
 from .making import create_prediction_pipeline
+from .memory import Limit, bytes_of, kept_within, limit_of, measured_memory
 from .pipeline import (
     Carried,
     OnProgress,
@@ -25,12 +30,20 @@ from .pipeline import (
     run,
     run_carrying,
 )
+from .progress import shown
 from .reading import as_sample
 from .sample import Sample
+from .saving import (
+    PathLike,
+    check_paths,
+    new_paths,
+    output_path,
+    save_sample,
+    saved_while_made,
+    written_in_regions,
+)
 
-__all__ = ["predict", "predict_many", "save_sample"]
-
-Path_ = str | os.PathLike[str]
+__all__ = ["predict", "predict_many"]
 
 
 def predict(
@@ -38,12 +51,14 @@ def predict(
     model: Any,
     inputs: Any,
     sample_id: str | None = None,
-    save_output_path: Path_ | None = None,
+    save_output_path: PathLike | None = None,
     weights_format: str | None = None,
     devices: str | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
     input_block_shape: Mapping[str, Any] | None = None,
+    memory_limit: int | str | None = None,
     on_progress: OnProgress | None = None,
+    progressbar: bool | None = None,
     trust_code: bool = False,
 ) -> Sample:
     """Run a model on one sample.
@@ -55,9 +70,10 @@ def predict(
             a model with one required input. Arrays without axes are read in the described order,
             see `bioimageio_fn.reading`. Images may have any size.
         sample_id: id of the sample; by default the stem of the image file, or `sample`.
-        save_output_path: where to write the outputs: a `.tif`, `.png` or `.npy` file. `{output_id}`
-            (or `{member_id}`) and `{sample_id}` in it are filled in; a model with several outputs
-            needs the former.
+        save_output_path: where to write the outputs: a `.zarr`, `.h5`, `.npy`, `.tif` or `.png`
+            file. `{output_id}` (or `{member_id}`) and `{sample_id}` in it are filled in; a model
+            with several outputs needs the former. Outputs of several blocks are written while they
+            are made (but not as PNG), and are never held in memory.
         weights_format: which weights to run; by default the first that can be run here.
         devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
         blocksize_parameter: size of the blocks as n of the sizes `min + n * step` that the
@@ -65,7 +81,12 @@ def predict(
             those that compute the fewest pixels, see `plan_blocks`.
         input_block_shape: or their size in pixels, by axis, or by input and axis; `{}` for the
             whole image in one block.
+        memory_limit: what the process may take beyond what it has when model and image are open,
+            such as `"2GB"`. What blocks take is then measured first, on small ones; where more is
+            taken all the same, blocks get smaller, and what is finished is kept. Outputs that are
+            not saved count, too.
         on_progress: called with (blocks done, blocks in all).
+        progressbar: whether progress is shown on stderr; by default if that is a terminal.
         trust_code: whether Python code that comes with the model may run.
 
     Returns:
@@ -75,6 +96,8 @@ def predict(
         MissingFileError, FileReadError: if the model or an image is not there, or is damaged.
         AxesError, SizeError, MissingMemberError, UnknownMemberError: if the inputs are not those
             of the model.
+        BlockError: if the model does not take such blocks, or not within the memory limit.
+        OutOfMemoryError: if there is too little memory, also for the smallest blocks.
         FileWriteError: if the outputs can not be written there; where it can be told, before
             anything runs.
 
@@ -85,13 +108,20 @@ def predict(
     """
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
     if save_output_path is not None:
-        _check_paths(save_output_path, loaded.contract)
+        check_paths(save_output_path, loaded.contract)
+    blocks = _blocks_asked_for(blocksize_parameter, input_block_shape)
+    if memory_limit is not None:
+        bytes_of(memory_limit)
     sample = _read(inputs, loaded.contract, sample_id or "sample", named=sample_id is not None)
-    plan = _planned(loaded, sample, blocksize_parameter, input_block_shape)
-    result = run(loaded, sample, plan, on_progress=on_progress)
     if save_output_path is not None:
-        save_sample(result, save_output_path)
-    return result
+        _check_not_read(save_output_path, inputs, sample, loaded.contract)
+    # packages that read and write files are large, too, and are loaded by now
+    limit = None if memory_limit is None else limit_of(loaded, memory_limit)
+    with shown(sample.id or "sample", on_progress, progressbar=progressbar) as told:
+        run_one = partial(run, on_progress=told)
+        return _predicted(
+            run_one, loaded, sample, blocks=blocks, path=save_output_path, limit=limit
+        )
 
 
 def predict_many(
@@ -99,12 +129,13 @@ def predict_many(
     model: Any,
     inputs: Iterable[Any],
     sample_id: str = "sample{i:03}",
-    save_output_path: Path_ | None = None,
+    save_output_path: PathLike | None = None,
     weights_format: str | None = None,
     devices: str | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
     input_block_shape: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
+    progressbar: bool | None = None,
     trust_code: bool = False,
 ) -> Iterator[Sample]:
     """Run a model on many samples, one after the other; the model is loaded once.
@@ -116,7 +147,7 @@ def predict_many(
     Args:
         model, weights_format, devices: as of `predict`.
         blocksize_parameter, input_block_shape: as of `predict`, for each sample.
-        on_progress, trust_code: as of `predict`.
+        on_progress, progressbar, trust_code: as of `predict`.
         inputs: one item for each sample, as of `predict`; may be a generator.
         sample_id: id of each sample that brings none and is not read from a file; `{i}` is its
             number, also with a format, as in `{i:03}`.
@@ -143,75 +174,108 @@ def predict_many(
         )
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
     if save_output_path is not None:
-        _check_paths(save_output_path, loaded.contract)
+        check_paths(save_output_path, loaded.contract)
         if "{sample_id}" not in os.fspath(save_output_path):
             raise FileWriteError(
                 "every sample would be written to the same file",
                 expected="{sample_id} in the path",
                 got=str(save_output_path),
             )
+    blocks = _blocks_asked_for(blocksize_parameter, input_block_shape)
     samples = _samples(loaded, inputs, sample_id, save_output_path)
-
-    def planned(sample: Sample) -> BlockPlan:
-        return _planned(loaded, sample, blocksize_parameter, input_block_shape)
-
-    return _predict_each(loaded, samples, planned, save_output_path, on_progress)
+    told = partial(shown, on_progress=on_progress, progressbar=progressbar)
+    return _predict_each(loaded, samples, blocks, save_output_path, told)
 
 
-def _planned(
+def _blocks_asked_for(
+    parameter: int | Mapping[Any, Any] | None, shape: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    """What a caller says of blocks, as arguments of `plan_blocks`."""
+    asked = {"blocksize_parameter": parameter, "block_shape": shape}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _predicted(
+    run_one: Callable[..., Sample],
     pipeline: Pipeline,
     sample: Sample,
-    blocksize_parameter: int | Mapping[Any, Any] | None,
-    block_shape: Mapping[str, Any] | None,
-) -> BlockPlan:
-    return default_plan(
-        pipeline, sample, blocksize_parameter=blocksize_parameter, block_shape=block_shape
-    )
+    *,
+    blocks: Mapping[str, Any],
+    path: PathLike | None,
+    limit: Limit | None = None,
+) -> Sample:
+    """A sample predicted, and saved if asked for."""
+    plan = default_plan(pipeline, sample, **blocks)
+    in_regions = path is not None and written_in_regions(path)
+    with ExitStack() as stack:
+        memory = None
+        if limit is not None:
+            held = 0 if in_regions else _held(pipeline.contract, plan, limit)
+            memory = measured_memory(pipeline, sample, limit, held=held)
+            plan = default_plan(pipeline, sample, memory=memory, **blocks)
+            pipeline = stack.enter_context(kept_within(pipeline, limit))
+        # without a plan, blocks may get smaller
+        run_it = partial(run_one, pipeline, sample, plan=plan if blocks else None, memory=memory)
+        if path is None:
+            return run_it()
+        if in_regions and (plan.count > 1 or limit is not None):
+            return saved_while_made(run_it, path, sample.id or "sample")
+        result = run_it()
+    save_sample(result, path)
+    return result
+
+
+def _held(contract: ModelContract, plan: BlockPlan, limit: Limit) -> int:
+    """Bytes of the outputs, which will be held in memory.
+
+    Raises:
+        BlockError: if they alone are more than there may be.
+    """
+    # what waits for the whole of it is there twice: as it was, and as it will be
+    copies = 1 + any(tensor.operations for tensor in contract.outputs)
+    sizes = [plan.sizes[t.id].values() for t in contract.raw_outputs]
+    held = sum(copies * 4 * math.prod(size or 1 for size in of) for of in sizes)
+    if held > limit.size:
+        raise BlockError(
+            "the outputs alone take more memory than may be taken",
+            expected=f"at most {limit.size / 1e6:.0f} MB",
+            got=f"{held / 1e6:.0f} MB",
+            remedy="save them: save_output_path='out.zarr', or .h5, .tif, .npy",
+        )
+    return held
 
 
 def _samples(
-    pipeline: Pipeline, inputs: Iterable[Any], sample_id: str, save_output_path: Path_ | None
+    pipeline: Pipeline, inputs: Iterable[Any], sample_id: str, save_output_path: PathLike | None
 ) -> Iterator[Sample]:
     """The samples, read one after the other, each of which can be written."""
     written: set[Path] = set()
     for i, item in enumerate(inputs):
         sample = _read(item, pipeline.contract, _numbered(sample_id, i), named=False)
         if save_output_path is not None:
-            written |= _new_paths(save_output_path, sample, pipeline.contract, written)
+            written |= new_paths(save_output_path, sample, pipeline.contract, written)
         yield sample
 
 
 def _predict_each(
     pipeline: Pipeline,
     samples: Iterable[Sample],
-    planned: Callable[[Sample], BlockPlan],
-    save_output_path: Path_ | None,
-    on_progress: OnProgress | None,
+    blocks: Mapping[str, Any],
+    save_output_path: PathLike | None,
+    told: Callable[[str], AbstractContextManager[OnProgress]],
 ) -> Iterator[Sample]:
     known = Carried() if pipeline.carried is None else pipeline.carried
+
+    def run_next(pipeline: Pipeline, sample: Sample, **options: Any) -> Sample:
+        nonlocal known
+        result, known = run_carrying(pipeline, sample, known, **options)
+        return result
+
     for sample in samples:
-        plan = planned(sample)
-        result, known = run_carrying(pipeline, sample, known, plan, on_progress=on_progress)
-        if save_output_path is not None:
-            save_sample(result, save_output_path)
+        with told(sample.id or "sample") as on_progress:
+            run_one = partial(run_next, on_progress=on_progress)
+            result = _predicted(run_one, pipeline, sample, blocks=blocks, path=save_output_path)
         yield result
-
-
-def _new_paths(
-    pattern: Path_, sample: Sample, contract: ModelContract, written: set[Path]
-) -> set[Path]:
-    """The paths of a sample's outputs; refused if one of them was written for another sample."""
-    paths = {
-        output_path(pattern, sample_id=sample.id or "sample", output_id=tensor.id)
-        for tensor in contract.outputs
-    }
-    for path in paths & written:
-        raise FileWriteError(
-            f"this would overwrite the prediction of another sample: {path}",
-            got=f"a second sample named {sample.id}",
-            remedy="give samples different names",
-        )
-    return paths
 
 
 def _numbered(pattern: str, i: int) -> str:
@@ -239,10 +303,10 @@ def _read(inputs: Any, contract: ModelContract, sample_id: str, *, named: bool) 
     """The sample of the inputs, with images read; named after the first file if it has no name."""
     if _is_path(inputs):
         stem = Path(inputs).stem
-        return as_sample(read_image(inputs), contract, sample_id=sample_id if named else stem)
+        return as_sample(open_image(inputs), contract, sample_id=sample_id if named else stem)
     if isinstance(inputs, Mapping) and any(_is_path(v) for v in inputs.values()):
         stem = next(Path(v).stem for v in inputs.values() if _is_path(v))
-        arrays = {name: read_image(v) if _is_path(v) else v for name, v in inputs.items()}
+        arrays = {name: open_image(v) if _is_path(v) else v for name, v in inputs.items()}
         return as_sample(arrays, contract, sample_id=sample_id if named else stem)
     return as_sample(inputs, contract, sample_id=sample_id)
 
@@ -251,57 +315,16 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
 
 
-def output_path(pattern: Path_, *, sample_id: str, output_id: str) -> Path:
-    """The path of one output: the pattern with its fields filled in, other braces untouched.
-
-    Examples:
-        >>> output_path("out/{sample_id}_{output_id}.tif", sample_id="a", output_id="mask").name
-        'a_mask.tif'
-    """
-    text = os.fspath(pattern)
-    fields = {"{sample_id}": sample_id, "{output_id}": output_id, "{member_id}": output_id}
-    for field, value in fields.items():
-        text = text.replace(field, value)
-    return Path(text).expanduser()
-
-
-def _check_paths(pattern: Path_, contract: ModelContract) -> None:
-    """Refuse a pattern that could not hold the outputs."""
-    text = os.fspath(pattern)
-    if len(contract.outputs) > 1 and "{output_id}" not in text and "{member_id}" not in text:
-        raise FileWriteError(
-            "several outputs would be written to the same file",
-            expected="{output_id} in the path",
-            got=text,
-        )
+def _check_not_read(
+    pattern: PathLike, inputs: Any, sample: Sample, contract: ModelContract
+) -> None:
+    """Refuse to write to a file that is read."""
+    values = inputs.values() if isinstance(inputs, Mapping) else [inputs]
+    read = {location(v).file.absolute() for v in values if _is_path(v)}
     for tensor in contract.outputs:
-        low, high = tensor.data_range
-        unit = low is not None and high is not None and low >= 0 and high <= 1
-        path = output_path(pattern, sample_id="sample", output_id=tensor.id)
-        check_writable(path, tensor.dtype, unit)
-
-
-def save_sample(sample: Sample, pattern: Path_) -> list[Path]:
-    """Write each tensor of a sample to a file.
-
-    Args:
-        pattern: path with `{output_id}` (or `{member_id}`) and `{sample_id}` to be filled in.
-
-    Returns:
-        The paths written.
-
-    Raises:
-        FileWriteError: if a format can not hold a tensor, or a file can not be written.
-
-    Examples:
-        >>> import tempfile
-        >>> from bioimageio_fn.tensor import Tensor
-        >>> sample = Sample({"mask": Tensor([[0, 1]], "yx")}, id="a")
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     [path.name for path in save_sample(sample, f"{folder}/{{sample_id}}.npy")]
-        ['a.npy']
-    """
-    return [
-        write_image(output_path(pattern, sample_id=sample.id or "sample", output_id=name), tensor)
-        for name, tensor in sample.members.items()
-    ]
+        path = output_path(pattern, sample_id=sample.id or "sample", output_id=tensor.id)
+        if location(path).file.absolute() in read:
+            raise FileWriteError(
+                f"this would overwrite the image {path}",
+                remedy="write to another file",
+            )

@@ -7,6 +7,7 @@ step that ran on blocks has to wait for the whole of smaller ones, all starts an
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -87,6 +88,7 @@ def merged(
             if other.on_blocks != work.on_blocks:
                 targets, done = {}, []
             work, done = other, _finished_already(other, done)
+        gc.collect()  # frames of the error hold what was too large
     members = {name: Tensor(target, axes[name]) for name, target in targets.items()}
     return Sample(members, id=work.sample.id), work
 

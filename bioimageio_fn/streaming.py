@@ -7,7 +7,7 @@ that can not run on blocks run on the whole sample, before it is cut or after it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 
 import attrs
 
@@ -21,10 +21,12 @@ from .forward import forward_blocks
 from .ops.chain import Chain, apply, block_safe_from, cut_chain
 from .ops.instance_records import ToLabels
 from .ops.kernels import Cast, Mapped
+from .ops.prepared import Prepared, applied, prepared
 from .ops.records import Pointwise
 from .ops.transform import Transform
 from .overlap import ahead
 from .sample import Sample, SampleBlock
+from .spec import sample_spec
 from .tensor import Tensor, astype, holds
 
 __all__ = ["Work", "finished_blocks", "makes_labels"]
@@ -90,16 +92,12 @@ def finished_blocks(
     """
     plan, contract = work.plan, work.contract
     head = block_safe_from(work.before, plan.touched)
-    tail = work.after[: work.on_blocks]
-    prepared = _paddable(apply(work.before[:head], work.sample, lost=lost), contract, plan)
-    blocks: Iterator[SampleBlock] = (
-        _on_block(work.before[head:], block, plan, lost)
-        for block in split(prepared, plan, skip=skip)
-    )
-    if plan.count - len(skip) > plan.group:
-        blocks = ahead(blocks, group=plan.group)
-    for block in forward_blocks(work.backend, contract, blocks, stack=plan.stack):
-        yield _on_block(tail, block, plan, lost)
+    before = _on_blocks(work.before[head:], plan, lost)
+    after = _on_blocks(work.after[: work.on_blocks], plan, lost)
+    whole = _paddable(apply(work.before[:head], work.sample, lost=lost), contract, plan)
+    blocks = map(before, split(whole, plan, skip=skip))
+    coming = ahead(blocks, group=plan.group) if plan.count - len(skip) > plan.group else blocks
+    yield from map(after, forward_blocks(work.backend, contract, coming, stack=plan.stack))
 
 
 def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sample:
@@ -121,7 +119,35 @@ def _cast(tensor: Tensor, dtype: str) -> Tensor:
     return astype(tensor, dtype)
 
 
-def _on_block(chain: Chain, block: SampleBlock, plan: BlockPlan, lost: set[str]) -> SampleBlock:
+def _on_blocks(
+    chain: Chain, plan: BlockPlan, lost: set[str]
+) -> Callable[[SampleBlock], SampleBlock]:
+    """What a chain makes of each block; worked out once for all blocks of one form."""
     modes = {name: padding.mode for name, padding in plan.padding.items()}
-    cut = cut_chain(chain, block.meta.regions, modes)
-    return attrs.evolve(block, sample=apply(cut, block.sample, lost=lost))
+    if _has_parts(chain, plan):
+        return lambda block: attrs.evolve(
+            block,
+            sample=apply(cut_chain(chain, block.meta.regions, modes), block.sample, lost=lost),
+        )
+    of_form: dict[Hashable, Prepared | None] = {}
+
+    def run(block: SampleBlock) -> SampleBlock:
+        sample = block.sample
+        form = tuple((n, t.axes, t.shape, t.data.dtype) for n, t in sample.members.items())
+        if form not in of_form:
+            of_form[form] = prepared(chain, sample_spec(sample))
+        ready = of_form[form]
+        made = apply(chain, sample, lost=lost) if ready is None else applied(ready, sample, lost)
+        return block if made is sample else SampleBlock(made, block.meta)
+
+    return run
+
+
+def _has_parts(chain: Chain, plan: BlockPlan) -> bool:
+    """Whether statistics of a step are other ones for other blocks."""
+    transforms = [step for step in chain if isinstance(step, Transform)]
+    return any(
+        set(value.axes) & set(plan.touched.get(measure.member, ()))
+        for step in transforms
+        for value, measure in zip(step.values or (), step.measures, strict=True)
+    )

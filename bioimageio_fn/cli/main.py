@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..errors import BioimageioFnError, MissingDependencyError
@@ -44,6 +45,19 @@ def _one_line(*, debug: bool) -> Iterator[None]:
             sys.exit(1)
 
 
+def _sizes(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> int | dict[str, int] | None:
+    """A number, or numbers by axis: `y=512,x=512`."""
+    if value is None or value.strip().isdecimal():
+        return None if value is None else int(value)
+    try:
+        pairs = [part.split("=") for part in value.split(",")]
+        return {axis.strip(): int(size) for axis, size in pairs}
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not like y=512,x=512", context, option) from None
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bioimageio-fn")
 def cli() -> None:
@@ -57,11 +71,30 @@ def cli() -> None:
     "-o",
     "--output",
     required=True,
-    help="Where to write: a .tif, .png or .npy file, a folder, or a pattern with {sample_id} (stem"
-    " of the image) and {output_id}.",
+    help="Where to write: a .tif, .png, .npy, .zarr or .h5 file, a folder, or a pattern with"
+    " {sample_id} (stem of the image) and {output_id}.",
 )
 @click.option("--weights-format", help="onnx or torchscript; default: what can be run here.")
 @click.option("--device", help="cpu (default), cuda, cuda:N or mps.")
+@click.option(
+    "--block-shape",
+    callback=_sizes,
+    metavar="AXIS=N,...",
+    help="Pixels of a block, such as y=512,x=512; other axes are not cut. Default: the blocks that"
+    " compute the fewest pixels.",
+)
+@click.option(
+    "--blocksize-parameter",
+    callback=_sizes,
+    metavar="N",
+    help="Instead: n of the sizes min + n * step that the model describes, such as 4, or y=4,x=8.",
+)
+@click.option(
+    "--memory-limit",
+    metavar="SIZE",
+    help="What the prediction may take, such as 2GB; blocks are then measured and chosen so.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 def predict(
     model: str,
@@ -69,9 +102,13 @@ def predict(
     output: str,
     weights_format: str | None,
     device: str | None,
+    block_shape: Any,
+    blocksize_parameter: Any,
+    memory_limit: str | None,
+    quiet: bool,
     debug: bool,
 ) -> None:
-    """Run MODEL on each IMAGE (TIFF, PNG or NPY, of any size).
+    """Run MODEL on each IMAGE (TIFF, PNG, NPY, Zarr or HDF5, of any size).
 
     MODEL is a folder, a bioimageio.yaml, a zip archive, a URL, or an id of the BioImage.IO
     collection.
@@ -79,44 +116,44 @@ def predict(
     \b
     Examples:
       bioimageio-fn predict model.zip cells.tif -o probability.tif
+      bioimageio-fn predict model.zip slide.zarr -o result.zarr --memory-limit 2GB
     """
+    options = {
+        "input_block_shape": block_shape,
+        "blocksize_parameter": blocksize_parameter,
+        "memory_limit": memory_limit,
+        "progressbar": False if quiet else None,
+    }
     with _one_line(debug=debug):
-        _predict(model, images, output, weights_format, device)
+        _predict(model, images, output, weights_format, device, options)
 
 
 def _predict(
-    model: str, images: tuple[str, ...], output: str, weights_format: str | None, device: str | None
+    model: str,
+    images: tuple[str, ...],
+    output: str,
+    weights_format: str | None,
+    device: str | None,
+    options: Mapping[str, Any],
 ) -> None:
     from ..files import existing_path
+    from ..io.formats import location
 
     for image in images:
-        existing_path(image)
+        existing_path(location(image).file)
     pattern = _pattern(output, images)
     if any(Path(pattern) == Path(image) for image in images):
         raise click.UsageError(f"this would overwrite the image {pattern}")
 
     from ..making import create_prediction_pipeline
-    from ..prediction import output_path
     from ..prediction import predict as predict_one
+    from ..saving import output_path
 
     with create_prediction_pipeline(
         model, weights_format=weights_format, devices=device
     ) as pipeline:
         for image in images:
-            with click.progressbar(
-                length=1, label=Path(image).name, file=sys.stderr, hidden=not sys.stderr.isatty()
-            ) as bar:
-
-                def on_progress(done: int, total: int) -> None:
-                    bar.length = total
-                    bar.update(done - bar.pos)
-
-                result = predict_one(
-                    model=pipeline,
-                    inputs=image,
-                    save_output_path=pattern,
-                    on_progress=on_progress,
-                )
+            result = predict_one(model=pipeline, inputs=image, save_output_path=pattern, **options)
             for name in result.members:
                 path = output_path(pattern, sample_id=result.id or "sample", output_id=name)
                 click.echo(path)

@@ -17,17 +17,17 @@ from immutabledict import immutabledict
 
 from ..arrays import DTYPES, dtype_name, to_numpy
 from ..errors import FileReadError
-from ..files import existing_path, written_whole
+from ..files import existing_path
 from ..spec import tensor_spec
-from ..stats.walk import in_memory, parts
+from ..stats.walk import parts
 from ..tensor import Tensor, drop_axes
-from .formats import READ, TIFF, Location, check_writable, location
+from .formats import READ, Location, check_writable, location
 from .hdf5 import open_hdf5
 from .mapped import MappedFile, mapped_npy
 from .png import read_png, write_png
 from .sources import StoredArray, reading
 from .stores import created
-from .tiff import open_tiff
+from .tiff import open_tiff, shown_axes
 from .zarrs import open_zarr
 
 __all__ = ["check_writable", "open_image", "read_image", "write_image"]
@@ -148,29 +148,13 @@ def write_image(path: str | os.PathLike[str], tensor: Tensor) -> Path:
     """
     file = Path(path).expanduser()
     check_writable(file, tensor.dtype, unit_range=True)
-    suffix = location(file).suffix
-    if suffix == ".png":
-        write_png(file, _without_singletons(tensor))
-        return file
-    if suffix in TIFF:
-        with written_whole(file) as temporary:
-            _write_tiff(temporary, _without_singletons(tensor))
+    if location(file).suffix == ".png":
+        shown = shown_axes(tensor.axes, tensor.shape)
+        single = [axis for i, axis in enumerate(tensor.axes) if i not in shown]
+        write_png(file, drop_axes(tensor, single))
         return file
     with created(file, tensor_spec(tensor)) as target:
-        for key in parts(target if in_memory(tensor.data) else tensor.data):
+        chunked = getattr(tensor.data, "chunks", None)
+        for key in parts(tensor.data if chunked else target):
             target[key] = to_numpy(tensor.data[key])
     return file
-
-
-def _without_singletons(tensor: Tensor) -> Tensor:
-    return drop_axes(tensor, [a for a, s in tensor.sizes.items() if s == 1 and a not in ("y", "x")])
-
-
-def _write_tiff(file: Path, tensor: Tensor) -> None:
-    from tifffile import imwrite
-
-    data = np.asarray(tensor)
-    letters = {"batch": "S", "channel": "C", "time": "T", "index": "I"}
-    axes = "".join(letters.get(a, a[0].upper()) for a in tensor.axes)
-    stored = data.astype(np.uint8) if data.dtype == np.bool_ else data
-    imwrite(file, stored, photometric="minisblack", compression="zlib", metadata={"axes": axes})

@@ -25,6 +25,7 @@ from ..spec import TensorSpec
 from .formats import Location, check_writable, location
 from .hdf5 import new_hdf5
 from .mapped import MappedFile, new_npy
+from .tiff import new_tiff
 from .zarrs import new_zarr
 
 __all__ = ["Create", "Target", "created", "scratch"]
@@ -100,8 +101,9 @@ def created(path: str | os.PathLike[str], spec: TensorSpec) -> Iterator[Target]:
     does not end well, nothing is left, and what stood there remains.
 
     Args:
-        path: a `.zarr` folder, a `.h5` or `.hdf5` file or a path in it (by default `data`), or a
-            `.npy` file.
+        path: a `.zarr` folder, a `.h5` or `.hdf5` file or a path in it (by default `data`), a
+            `.npy` file, or a `.tif` or `.tiff` file: its pixels lie beside it unpacked until the
+            block ends, and then are packed.
         spec: axes, sizes and data type.
 
     Returns:
@@ -145,7 +147,14 @@ def _new_npy(
 
 
 _MAKERS: Mapping[str, _Maker] = immutabledict(
-    {".npy": _new_npy, ".zarr": new_zarr, ".h5": new_hdf5, ".hdf5": new_hdf5}
+    {
+        ".npy": _new_npy,
+        ".tif": new_tiff,
+        ".tiff": new_tiff,
+        ".zarr": new_zarr,
+        ".h5": new_hdf5,
+        ".hdf5": new_hdf5,
+    }
 )
 
 

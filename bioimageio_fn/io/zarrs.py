@@ -8,6 +8,7 @@ folder that holds one array is replaced.
 from __future__ import annotations
 
 import itertools
+import json
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -90,7 +91,7 @@ def new_zarr(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
         FileWriteError: if something else would be lost, or the folder can not be written.
     """
     zarr = require(place.suffix)
-    _check_replaceable(zarr, place.file)
+    _check_replaceable(place.file)
     with writing(place.file):
         array = zarr.create_array(
             store=str(path),
@@ -103,7 +104,7 @@ def new_zarr(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
         )
     with ThreadPoolExecutor(_THREADS) as threads:
         yield _Written(array, threads)
-    _check_replaceable(zarr, place.file)
+    _check_replaceable(place.file)
 
 
 @attrs.frozen(eq=False)
@@ -145,16 +146,23 @@ def _cut(span: slice, step: int) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
-def _check_replaceable(zarr: Any, folder: Path) -> None:
-    """Refuse to replace what is no single array: who asks for that has mistyped."""
-    if not folder.exists():
-        return
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to replace what is no single array: whoever asks for that has mistyped."""
     try:
-        zarr.open_array(store=str(folder), mode="r")
-    except Exception as error:
-        raise FileWriteError(
-            f"{folder} is in the way",
-            expected="a Zarr array, which would be replaced, or nothing",
-            got="a file or folder of another kind",
-            remedy="remove it, or write to another place",
-        ) from error
+        names = [path.name for path in folder.iterdir()]
+        if ".zarray" in names:
+            return
+        if "zarr.json" in names:
+            described = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
+            if described["node_type"] == "array":
+                return
+    except FileNotFoundError:
+        return
+    except (NotADirectoryError, ValueError, TypeError, KeyError):
+        pass  # no folder, or none of Zarr
+    raise FileWriteError(
+        f"{folder} is in the way",
+        expected="a Zarr array, which would be replaced, or nothing",
+        got="a file or folder of another kind",
+        remedy="remove it, or write to another place",
+    )

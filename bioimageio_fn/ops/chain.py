@@ -7,7 +7,7 @@ tensor. How a chain is bound is told in `fitting`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -19,7 +19,7 @@ from toolz import concat
 
 from ..axes import AxisId, MemberId
 from ..sample import Region, Sample, Stat, get_member, with_member
-from ..spec import SampleSpec, TensorSpec
+from ..spec import SampleSpec, TensorSpec, tensor_spec
 from ..tensor import PadMode, Tensor
 from .kernels import Kernel, result_dtype, run
 from .records import Pointwise
@@ -33,6 +33,8 @@ __all__ = [
     "compose",
     "cut_chain",
     "is_bound",
+    "is_joinable",
+    "kernels_of",
     "place",
     "plan",
 ]
@@ -74,7 +76,7 @@ def apply(chain: Iterable[Step], sample: Sample, *, lost: set[str] | None = None
         >>> apply([Transform(ScaleLinear(2.0), "raw")] * 2, sample)["raw"].data.tolist()
         [4.0, 8.0]
     """
-    for joinable, group in groupby(enumerate(chain), _is_joinable):
+    for joinable, group in groupby(enumerate(chain), is_joinable):
         steps = list(group)
         if joinable:
             # steps on different tensors may change places
@@ -87,7 +89,7 @@ def apply(chain: Iterable[Step], sample: Sample, *, lost: set[str] | None = None
     return sample
 
 
-def _is_joinable(numbered: tuple[int, Step]) -> bool:
+def is_joinable(numbered: tuple[int, Step]) -> bool:
     """Whether a step is a bound pointwise one, whose neighbours may join it."""
     _, step = numbered
     return (
@@ -101,19 +103,28 @@ def _member(numbered: tuple[int, Any]) -> MemberId:
 
 
 def _run_together(
-    member: MemberId, steps: Iterable[tuple[int, Any]], sample: Sample, lost: set[str] | None
+    member: MemberId, steps: Sequence[tuple[int, Any]], sample: Sample, lost: set[str] | None
 ) -> Sample:
     """Bound pointwise steps of one tensor as one pass over it."""
+    with place(*steps[0]):
+        tensor = get_member(sample, member)
+    result = run(kernels_of(steps, tensor_spec(tensor)), tensor.data, lost=lost)
+    return with_member(sample, member, Tensor(result, tensor.axes))
+
+
+def kernels_of(steps: Iterable[tuple[int, Any]], spec: TensorSpec) -> list[Kernel]:
+    """The kernels of numbered bound pointwise steps, for a tensor that reaches the first of them.
+
+    Raises:
+        AxesError, OperationError: if a step does not fit what reaches it.
+    """
     kernels: list[Kernel] = []
     for number, step in steps:
         with place(number, step):
-            tensor = get_member(sample, member)
-            dtype = result_dtype(kernels, tensor.dtype)
-            spec = TensorSpec(tensor.axes, tensor.shape, dtype)
-            step.op.plan(spec)  # raises where the operation does not fit the tensor
-            kernels.append(step.op.kernel(spec, *step.values))
-    result = run(kernels, tensor.data, lost=lost)
-    return with_member(sample, member, Tensor(result, tensor.axes))
+            seen = attrs.evolve(spec, dtype=result_dtype(kernels, spec.dtype))
+            step.op.plan(seen)  # raises where the operation does not fit the tensor
+            kernels.append(step.op.kernel(seen, *step.values))
+    return kernels
 
 
 @contextmanager

@@ -28,14 +28,17 @@ __all__ = [
     "Function",
     "Kernel",
     "Mapped",
+    "Ready",
     "cut_kernel",
     "float_dtype",
     "floating",
     "joined",
+    "made_ready",
     "parameter",
     "result_dtype",
     "run",
     "run_into",
+    "run_ready",
 ]
 
 SMALL = ("bool", "uint8", "int8", "uint16", "int16", "float16", "float32")
@@ -89,6 +92,8 @@ class Cast:
 
 
 Kernel: TypeAlias = Function | Cast | Affine
+Ready: TypeAlias = tuple[Function | Cast, ...]
+"""Kernels with every number in the type in which it is used."""
 
 
 def result_dtype(kernels: Iterable[Kernel], dtype: str) -> str:
@@ -146,18 +151,21 @@ def run(
     Warns:
         CastWarning: once for each type, if a cast changed values.
     """
-    dtype = dtype_name(data.dtype)
-    steps = _prepared(joined(kernels, dtype), dtype, to_measure=to_measure)
-    if not steps:
-        return saturated(as_array(data), dtype)[0]
     seen: set[str] = set() if lost is None else lost
-    if isinstance(data, np.ndarray) or not array_api_compat.is_array_api_obj(data):
-        result = _by_pieces(steps, data, seen)
-    else:
-        result = _one_by_one(steps, data, seen)
+    ready = made_ready(kernels, dtype_name(data.dtype), to_measure=to_measure)
+    result = run_ready(ready, data, seen)
     for name in sorted(seen) if lost is None else ():
         warn_of_loss(name)
     return result
+
+
+def run_ready(steps: Ready, data: Array, lost: set[str]) -> Array:
+    """As `run`, of kernels that were made ready for the type of the array."""
+    if not steps:
+        return saturated(as_array(data), dtype_name(data.dtype))[0]
+    if isinstance(data, np.ndarray) or not array_api_compat.is_array_api_obj(data):
+        return _by_pieces(steps, data, lost)
+    return _one_by_one(steps, data, lost)
 
 
 def run_into(target: Any, kernels: Iterable[Kernel], data: Array, *, lost: set[str]) -> None:
@@ -180,20 +188,27 @@ def run_into(target: Any, kernels: Iterable[Kernel], data: Array, *, lost: set[s
         target[key] = run([cut_kernel(step, key) for step in steps], part, lost=lost)
 
 
-def _prepared(
-    kernels: Sequence[Kernel], dtype: str, *, to_measure: bool
-) -> tuple[Function | Cast, ...]:
-    """Kernels with affine ones made into functions of the type in which they are computed."""
+def made_ready(kernels: Iterable[Kernel], dtype: str, *, to_measure: bool = False) -> Ready:
+    """Kernels joined, and affine ones made into functions of the type in which they are computed.
+
+    Args:
+        dtype: type of the array that they will be run on.
+        to_measure: as of `run`.
+    """
+    of = joined(kernels, dtype)
     steps: list[Function | Cast] = []
-    for i, kernel in enumerate(kernels):
+    for i, kernel in enumerate(of):
         if not isinstance(kernel, Affine):
             steps.append(kernel)
             continue
-        of = float_dtype(result_dtype(kernels[:i], dtype))
-        of = "float64" if to_measure and i == len(kernels) - 1 else of
-        names = ("center", "factor", "shift")
-        steps.append(Function(_multiply_add, dict(zip(names, rounded(kernel, of), strict=True))))
+        computed = float_dtype(result_dtype(of[:i], dtype))
+        computed = "float64" if to_measure and i == len(of) - 1 else computed
+        values = rounded(kernel, computed)
+        steps.append(Function(_multiply_add, dict(zip(_AFFINE, values, strict=True))))
     return tuple(steps)
+
+
+_AFFINE = ("center", "factor", "shift")
 
 
 def _always(dtype: str, _: str) -> str:

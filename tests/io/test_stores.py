@@ -9,10 +9,12 @@ import tempfile
 import h5py
 import numpy as np
 import pytest
+import tifffile
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from memory import grown
 from stored import stored
 from strategies import arrays
 
@@ -23,7 +25,7 @@ from bioimageio_fn.io.chunks import ELEMENTS, chunk_shape
 from bioimageio_fn.io.stores import created
 from bioimageio_fn.spec import TensorSpec
 
-NAMES = ["a.npy", "a.zarr", "a.h5", "a.HDF5", "b.h5/in/it"]
+NAMES = ["a.npy", "a.zarr", "a.h5", "a.HDF5", "b.h5/in/it", "a.tif"]
 
 
 def spec_of(array):
@@ -32,7 +34,7 @@ def spec_of(array):
 
 @given(
     st.data(),
-    st.sampled_from(NAMES),
+    st.sampled_from([name for name in NAMES if name != "a.tif"]),
     st.sampled_from(DTYPES),
     hnp.array_shapes(min_dims=1, max_dims=5, max_side=5),
 )
@@ -51,6 +53,30 @@ def test_regions_in_any_order_make_what_numpy_holds(data, name, dtype, shape):
         found = stored(f"{folder}/{name}")
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == dtype
+
+
+@settings(max_examples=40)
+@given(st.data(), st.sampled_from(DTYPES), hnp.array_shapes(min_dims=2, max_dims=5, max_side=20))
+def test_tiff_has_the_regions_of_all_axes_but_those_of_size_1(data, dtype, shape):
+    expected = np.zeros(shape, dtype)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bioimageio_fn.io.tiff._TILE", 16)
+        with created(f"{folder}/a.tif", spec_of(expected)) as target:
+            for _ in range(data.draw(st.integers(0, 3))):
+                key = data.draw(regions(shape))
+                values = data.draw(hnp.arrays(dtype, np.shape(expected[key])))
+                target[key] = values
+                expected[key] = values
+
+        dropped = tuple(i for i in range(len(shape) - 2) if shape[i] == 1)
+        stored_as = "uint8" if dtype == "bool" else dtype
+        found = stored(f"{folder}/a.tif")
+        np.testing.assert_array_equal(found, np.squeeze(expected, dropped))
+        assert found.dtype == stored_as
+        with tifffile.TiffFile(f"{folder}/a.tif") as file:
+            letters = "SCZYX"[-len(shape) :]
+            kept = "".join(a for i, a in enumerate(letters) if i not in dropped)
+            assert file.series[0].axes == kept
 
 
 @st.composite
@@ -101,6 +127,49 @@ def test_hdf5_has_names_of_axes_and_is_packed_in_chunks(tmp_path):
         assert list(file) == ["data"]
         assert [dimension.label for dimension in file["data"].dims] == ["y", "x"]
         assert (file["data"].chunks, file["data"].compression) == ((512, 300), "gzip")
+
+
+def test_tiff_is_packed_in_tiles(tmp_path):
+    with created(tmp_path / "a.tif", TensorSpec("byx", (1, 600, 700), "uint8")) as target:
+        target[...] = 3
+
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.pages[0].tile == (512, 512)
+        assert file.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+        assert not file.is_bigtiff
+    assert (tmp_path / "a.tif").stat().st_size < 5000
+
+
+def test_a_tiff_is_a_big_one_where_offsets_would_not_reach(tmp_path, monkeypatch):
+    monkeypatch.setattr("bioimageio_fn.io.tiff._CLASSIC_BYTES", 1000)
+
+    for name, size in (("small", 31), ("large", 32)):
+        with created(tmp_path / f"{name}.tif", TensorSpec("yx", (size, 32), "uint8")) as target:
+            target[...] = 3
+        with tifffile.TiffFile(tmp_path / f"{name}.tif") as file:
+            assert file.is_bigtiff == (name == "large")
+        assert (stored(tmp_path / f"{name}.tif") == 3).all()
+
+
+def test_a_tiff_of_200_mb_is_written_in_a_few_mb(tmp_path):
+    code = """
+with created(folder / "a.tif", TensorSpec("zyx", (2, 10_000, 10_000), "uint8")) as target:
+    for y in range(0, 10_000, 500):
+        target[:, y : y + 500] = y // 500
+image = open_image(folder / "a.tif")
+assert image[1, 500:502, :3].tolist() == [[1] * 3] * 2
+"""
+    assert grown(code, tmp_path) < 60
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.zarr", "a.h5", "a.tif"])
+def test_an_image_on_disk_is_copied_in_parts(tmp_path, name):
+    code = f"""
+source = new_npy(folder / "source.npy", (6, 5000, 5000), "uint8")
+(folder / "new").mkdir()
+write_image(folder / "new" / {name!r}, Tensor(source, "zyx"))
+"""
+    assert grown(code, tmp_path) < 80
 
 
 @given(st.lists(st.sampled_from("bctizyx"), unique=True), st.data())
@@ -243,6 +312,7 @@ def test_what_is_no_single_array_is_not_replaced(tmp_path):
         ("a.zarr/b", TensorSpec("yx", (3, 4), "uint8"), "expected a path that ends in .zarr"),
         ("a.npy", TensorSpec("yx", (3, None), "uint8"), "not known how many.*'a.npy'.*'x': None"),
         ("a.h5", TensorSpec("yx", (3, 0), "uint8"), "there are no pixels"),
+        ("a.tif", TensorSpec("bz", (1, 4), "uint8"), "two axes that are y, x or larger than 1"),
         ("a.npy", TensorSpec("yx", (1 << 40, 1 << 20), "uint8"), "the disk has no space for"),
     ],
 )
