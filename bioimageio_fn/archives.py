@@ -12,8 +12,9 @@ import hashlib
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,7 @@ RATIO = 100
 BYTES_OF_A_SMALL_ARCHIVE = 100 * 2**20
 """What may come out of any archive: images of zeros, as masks nearly are, compress by 1000."""
 
+_REMEDY = "nothing of it was kept; ask whoever made it, or unpack it yourself if you trust it"
 _PIECE = 2**20
 _DIRECTORY = 16 * 2**20
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -79,16 +81,27 @@ def _digest_and_size(file: IO[bytes]) -> tuple[str, int]:
 
 
 def _unpack(file: IO[bytes], name: str, size: int, folder: Path) -> None:
-    left = min(BYTES, max(RATIO * size, BYTES_OF_A_SMALL_ARCHIVE))
+    most = min(BYTES, max(RATIO * size, BYTES_OF_A_SMALL_ARCHIVE))
     try:
         with zipfile.ZipFile(_Careful(file, name)) as archive:
-            for member, parts in _checked(archive.infolist(), name):
-                left -= _write(archive, member, folder.joinpath(*parts), left)
-                if left < 0:
-                    raise _unsafe(name, "more comes out of it than it can honestly hold", member)
+            members = archive.infolist()
+            _check_sizes((member.file_size for member in members), most, name)
+            paths = [folder.joinpath(*parts) for parts in _checked(members, name)]
+            # an archive may say less than comes out of it
+            written = (_write(archive, m, p, most) for m, p in zip(members, paths, strict=True))
+            _check_sizes(written, most, name)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         # zipfile says by a RuntimeError that a member is encrypted
         raise FileReadError(f"can not read {name} as a zip archive: {error}") from error
+
+
+def _check_sizes(sizes: Iterable[int], most: int, name: str) -> None:
+    if any(total > most for total in accumulate(sizes)):
+        raise UnsafePackageError(
+            f"refused to unpack {name}: more would come out of it than it can honestly hold",
+            expected=f"at most {most} bytes",
+            remedy=_REMEDY,
+        )
 
 
 class _Careful:
@@ -116,10 +129,8 @@ class _Careful:
         return piece
 
 
-def _checked(
-    members: list[zipfile.ZipInfo], name: str
-) -> Iterator[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
-    """The members with the parts of their paths; all are looked at before the first is given."""
+def _checked(members: list[zipfile.ZipInfo], name: str) -> list[tuple[str, ...]]:
+    """The parts of the path of each member."""
     if len(members) > MEMBERS:
         raise UnsafePackageError(
             f"refused to unpack {name}: it has too many members",
@@ -136,12 +147,12 @@ def _checked(
         if not member.is_dir() and path in files:
             raise _unsafe(name, "it is there twice", member)
         (folders if member.is_dir() else files).add(path)
-        checked.append((member, parts))
+        checked.append(parts)
     if both := files & folders:
         raise UnsafePackageError(
             f"refused to unpack {name}: {min(both)} is both a file and a folder"
         )
-    return iter(checked)
+    return checked
 
 
 def _paths(parts: tuple[str, ...]) -> list[str]:
@@ -165,15 +176,15 @@ def _check_kind(member: zipfile.ZipInfo, name: str) -> None:
         raise _unsafe(name, "it is compressed by something else than deflate", member)
 
 
-def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int) -> int:
-    """Write a member; stop when more than `left` bytes came out. The number of bytes."""
+def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, most: int) -> int:
+    """Write a member; stop when more than `most` bytes came out. The number of bytes."""
     if member.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         return 0
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with archive.open(member) as source, path.open("xb") as target:
-        while written <= left and (piece := source.read(_PIECE)):
+        while written <= most and (piece := source.read(_PIECE)):
             target.write(piece)
             written += len(piece)
     return written
@@ -183,5 +194,5 @@ def _unsafe(name: str, why: str, member: zipfile.ZipInfo) -> UnsafePackageError:
     return UnsafePackageError(
         f"refused to unpack {name}: {why}",
         got=ascii(member.orig_filename)[:200],
-        remedy="nothing of it was kept; ask whoever made it, or unpack it yourself if you trust it",
+        remedy=_REMEDY,
     )

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import BioimageioFnError, FileWriteError
+from .files import writing
 
 __all__ = ["cache_folder", "cached_folder"]
 
@@ -38,18 +38,13 @@ def cached_folder(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
     folder = cache_folder() / kind / digest
     if folder.is_dir():
         return folder
-    beside: Path | None = None
-    try:
+    with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{digest[:8]}."))
-        fill(beside)
-        _rename(beside, folder)
-    except BioimageioFnError:
-        raise
-    except OSError as error:
-        raise FileWriteError(f"can not fill {folder}: {error.strerror or error}") from error
-    finally:
-        if beside is not None:
+        try:
+            fill(beside)
+            _rename(beside, folder)
+        finally:
             shutil.rmtree(beside, ignore_errors=True)
     return folder
 
