@@ -28,7 +28,7 @@ def tests(session: nox.Session) -> None:
     # finding objects needs nothing of torchvision and segment_anything, which would replace the
     # CPU build of PyTorch; cellpose 4.2 imports torchvision for it all the same
     session.install("--no-deps", "cellpose==4.1.1")
-    session.run("pytest", "--numprocesses=auto", *session.posargs)
+    session.run("pytest", "--numprocesses=auto", "--dist=loadgroup", *session.posargs)
 
 
 @nox.session

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .axes import AxisId as AxisId
     from .axes import MemberId as MemberId
     from .backends.choose import Backend as Backend
+    from .backends.choose import create_model_adapter as create_model_adapter
     from .backends.choose import load_backend as load_backend
     from .blocks.choose import MemoryModel as MemoryModel
     from .blocks.merge import merge as merge
@@ -91,7 +92,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "axes": ("Axis", "AxisId", "MemberId"),
-    "backends.choose": ("Backend", "load_backend"),
+    "backends.choose": ("Backend", "create_model_adapter", "load_backend"),
     "blocks.choose": ("MemoryModel",),
     "blocks.merge": ("merge",),
     "blocks.plan": ("plan_blocks",),

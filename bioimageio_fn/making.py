@@ -6,7 +6,7 @@ that nobody asks for: all are refused before weights are opened and before any d
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import attrs
@@ -44,7 +44,7 @@ __all__ = ["check_chains", "create_prediction_pipeline", "with_dataset"]
 def create_prediction_pipeline(
     bioimageio_model: Any,
     *,
-    devices: str | None = None,
+    devices: str | Sequence[str] | None = None,
     weights_format: str | None = None,
     dataset_for_initial_statistics: Iterable[Any] = (),
     keep_updating_initial_dataset_statistics: bool = False,
@@ -61,7 +61,8 @@ def create_prediction_pipeline(
     Args:
         bioimageio_model: a source (folder, `bioimageio.yaml`, zip archive, URL, id) or a model
             description.
-        devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
+        devices: where the network runs: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU if
+            there is one, else the CPU. Several devices make a replica on each.
         weights_format: which weights to run; by default the first that can be run here.
         dataset_for_initial_statistics: samples (anything that the pipeline can be called with)
             whose joint statistics are taken. Postprocessing that measures a data set needs the
@@ -72,9 +73,9 @@ def create_prediction_pipeline(
         fixed_dataset_statistics: values of measures that are known up front; steps that ask for
             one of these take it instead of measuring.
         backend: any callable `forward(*arrays) -> tuple of arrays` instead of the model's weights.
-        trust_code: whether Python code of the model may run, such as its `custom` steps, or what
-            makes the network of a PyTorch state dict; or a set of sha256 values: those of the
-            files that may.
+        trust_code: whether Python code of the model may run, such as its `custom` steps, layers of
+            Keras, or what makes the network of a PyTorch state dict; or a set of sha256 values:
+            those of the files that may.
 
     Raises:
         MissingFileError: if the model, or a file of it, is not there.
@@ -84,6 +85,7 @@ def create_prediction_pipeline(
         OperationError: if a step has a keyword that makes no sense, or a statistic is given that
             no step asks for.
         WeightsFormatError, MissingDependencyError: if no weights can be run.
+        DeviceError: if the device is not there.
 
     Examples:
         >>> import bioimageio_fn as fn

@@ -326,8 +326,22 @@ def write(folder, model, *, weights=None, tensors=None):
     return path
 
 
-_SUFFIXES = {"onnx": "onnx", "torchscript": "pt"}
-_VERSIONS = {"onnx": {"opset_version": 17}, "torchscript": {"pytorch_version": "2.0"}}
+_SUFFIXES = {
+    "onnx": "onnx",
+    "torchscript": "pt",
+    "keras_v3": "keras",
+    "keras_hdf5": "h5",
+    "tensorflow_saved_model_bundle": "zip",
+    "tensorflow_js": "zip",
+}
+_VERSIONS = {
+    "onnx": {"opset_version": 17},
+    "torchscript": {"pytorch_version": "2.0"},
+    "keras_v3": {"keras_version": "3.0", "backend": ["tensorflow", "2.16"]},
+    "keras_hdf5": {"tensorflow_version": "2.16"},
+    "tensorflow_saved_model_bundle": {"tensorflow_version": "2.16"},
+    "tensorflow_js": {"tensorflow_version": "2.16"},
+}
 
 
 def _saved(folder, name, content):

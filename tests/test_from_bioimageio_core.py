@@ -159,6 +159,7 @@ CALLS = {
     "Measure": lambda t: fn.Measure("mean", "raw", "yx") == fn.Measure("mean", "raw", "xy"),
     "model_contract": lambda t: fn.model_contract(fn.load_model(fn.demo_model())).name,
     "ModelContract": lambda t: isinstance(t.demo.contract, fn.ModelContract),
+    "create_model_adapter": lambda t: fn.create_model_adapter is fn.load_backend,
     "load_backend": lambda t: callable(fn.load_backend(fn.demo_model())),
     "Backend": lambda t: isinstance(t.demo.backend, fn.Backend),
     "demo_model": lambda t: fn.demo_model().is_dir(),

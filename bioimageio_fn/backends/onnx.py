@@ -1,22 +1,21 @@
-"""ONNX weights, run by onnxruntime.
-
-What holds here: the recipe is a value that pickles; the session is opened on first use, when the
-file has the sha256 that the description gives.
-"""
+"""ONNX weights, run by onnxruntime."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import attrs
-import numpy as np
 
-from ..arrays import cast, to_numpy
-from ..errors import BackendError, DeviceError
-from .devices import cuda_index
-from .recipe import Recipe
-from .sessions import open_session
-from .signature import Port, Signature, bound
+from ..errors import DeviceError
+from .devices import count_of_gpus, cuda_index
+from .exchange import as_numpy
+from .once import warn_once
+from .onnx_binding import is_there, run_bound
+from .onnx_files import check_external_data
+from .recipe import Network, Recipe, checked
+from .signature import Port
 
 __all__ = ["OnnxBackend"]
 
@@ -25,71 +24,71 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 @attrs.frozen
 class OnnxBackend(Recipe):
-    """An ONNX file as a function of arrays; see `Recipe` for its arguments."""
+    """An ONNX file as a function of arrays; see `Recipe` for its other arguments.
 
-    @property
-    def signature(self) -> Signature:
-        """What the graph says of its inputs and outputs, in the order of the ids."""
-        return open_session(self, self._open)[1]
+    Args:
+        external: the files beside it that hold its weights and are described, each with its sha256.
+    """
 
-    def __call__(self, *arrays: Any) -> tuple[Any, ...]:
-        """Run the network on one array for each input; None for an optional one that is absent.
+    framework: ClassVar[str] = "onnxruntime"
+    how_to_use_a_gpu: ClassVar[str] = "install onnxruntime-gpu in the place of onnxruntime for CUDA"
 
-        Raises:
-            BackendError: if onnxruntime refuses to run.
-        """
-        session, signature = open_session(self, self._open)
-        feed = {
-            port.name: _as_port(array, port)
-            for port, array in zip(signature.inputs, arrays, strict=True)
-            if array is not None
-        }
-        try:
-            return tuple(session.run([port.name for port in signature.outputs], feed))
-        except Exception as error:
-            raise BackendError(f"onnxruntime can not run {self.source.name}: {error}") from error
+    external: tuple[tuple[Path, str | None], ...] = ()
 
-    def _open(self) -> tuple[Any, Signature]:
+    def available(self) -> tuple[str, ...]:
+        """The CPU, and the GPUs if this onnxruntime is one for CUDA."""
         import onnxruntime
 
-        path, providers = self.checked_file(), _providers(self.device)
-        try:
-            session = onnxruntime.InferenceSession(path, providers=providers)
-        except Exception as error:
-            raise BackendError(f"onnxruntime can not open {path.name}: {error}") from error
-        return session, Signature(
-            bound(self.input_ids, [_port(node) for node in session.get_inputs()]),
-            bound(self.output_ids, [_port(node) for node in session.get_outputs()]),
-        )
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            return ("cpu",)
+        return ("cpu", *(f"cuda:{i}" for i in range(count_of_gpus())))
+
+    def open(self, path: Path, device: str) -> Network:
+        """A session of onnxruntime."""
+        import onnxruntime
+
+        for file, sha256 in self.external:
+            checked(file, sha256)
+        check_external_data(path)
+        session = onnxruntime.InferenceSession(path, providers=_providers(device))
+        if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
+            self._without_cuda(device)
+        # inputs that have a value of their own are listed apart from the others
+        inputs = [_port(node, optional=False) for node in session.get_inputs()]
+        inputs += [_port(n, optional=True) for n in session.get_overridable_initializers()]
+        dtypes = {port.name: port.dtype for port in inputs}
+
+        def run(feed: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
+            given = {name: array for name, array in feed.items() if array is not None}
+            if device != "cpu" and any(is_there(array, device) for array in given.values()):
+                return run_bound(session, given, wanted, dtypes=dtypes, device=device)
+            arrays = {name: as_numpy(array, dtypes[name]) for name, array in given.items()}
+            outputs: Sequence[Any] = session.run(list(wanted), arrays)
+            return outputs
+
+        outputs = [_port(node) for node in session.get_outputs()]
+        return Network(inputs, outputs, run)
+
+    def _without_cuda(self, device: str) -> None:
+        """A GPU is there, but onnxruntime has turned to the CPU."""
+        text = "onnxruntime can not start CUDA: its libraries (CUDA, cuDNN) do not fit"
+        if self.device is not None:
+            raise DeviceError(text, expected="cpu", got=device)
+        warn_once(f"{text}; networks run on the CPU")
 
 
-def _port(node: Any) -> Port:
-    # "tensor(float)" -> float32, "tensor(uint8)" -> uint8
-    kind = str(node.type).removeprefix("tensor(").removesuffix(")")
+def _port(node: Any, *, optional: bool | None = None) -> Port:
+    # "tensor(float)" -> float32, "optional(tensor(uint8))" -> uint8
+    kind = str(node.type)
+    optional = kind.startswith("optional(") or optional
+    kind = kind.removeprefix("optional(").removeprefix("tensor(").rstrip(")")
     shape = (
         None if node.shape is None else tuple(d if isinstance(d, int) else None for d in node.shape)
     )
-    return Port(node.name, shape, _DTYPES.get(kind, kind))
-
-
-def _as_port(array: Any, port: Port) -> np.ndarray[Any, Any]:
-    data = to_numpy(array)
-    # onnxruntime takes neither foreign byte order nor strides
-    return np.ascontiguousarray(data if port.dtype is None else cast(data, port.dtype))
+    return Port(node.name, shape, _DTYPES.get(kind, kind), optional)
 
 
 def _providers(device: str) -> list[Any]:
-    import onnxruntime
-
     if device == "cpu":
         return ["CPUExecutionProvider"]
-    index = cuda_index(device)
-    available = onnxruntime.get_available_providers()
-    if index is None or "CUDAExecutionProvider" not in available:
-        raise DeviceError(
-            "onnxruntime does not have this device",
-            expected=f"cpu{' or cuda:N' if 'CUDAExecutionProvider' in available else ''}",
-            got=device,
-            remedy=None if index is None else "install onnxruntime-gpu for CUDA",
-        )
-    return [("CUDAExecutionProvider", {"device_id": index}), "CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", {"device_id": cuda_index(device)}), "CPUExecutionProvider"]

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from immutabledict import immutabledict
@@ -29,10 +29,9 @@ from ..files import sha256_of
 from ..ops.custom import frozen, plain
 from ..package import local_file, staged
 from ..trusted import Consent, FileCode, LibraryCode, TrustCode, consent
-from .recipe import Recipe
-from .sessions import open_session
-from .signature import Port, Signature, bound
-from .torch_module import check_device, run_module
+from .modules import free_memory, network_of, torch_devices
+from .recipe import Network, Recipe
+from .signature import Port
 
 __all__ = ["PytorchBackend", "trusted_code"]
 
@@ -54,38 +53,39 @@ class PytorchBackend(Recipe):
     kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=frozen)
     strict: bool = True
 
-    @property
-    def signature(self) -> Signature:
-        """Names of inputs and outputs; a module does not say their sizes."""
-        return open_session(self, self._open)[1]
+    framework: ClassVar[str] = "torch"
 
-    def __call__(self, *arrays: Any) -> tuple[Any, ...]:
-        """Run the network on one array for each input; None for an optional one that is absent.
+    def available(self) -> tuple[str, ...]:
+        """The devices of PyTorch."""
+        return torch_devices()
+
+    def open(self, path: Path, device: str) -> Network:
+        """The module with its tensors; it says the names of its inputs, not their sizes.
 
         Raises:
             UntrustedCodeError: if its code may not run.
             UnsafePackageError: if the weights hold more than tensors.
-            BackendError: if the network can not be made, does not fit its weights, fails, or gives
-                something else than tensors.
+            BackendError: if the network can not be made, or does not fit its weights.
         """
-        module, signature = open_session(self, self._open)
-        names = [port.name for port in signature.inputs]
-        named = dict(zip(names, arrays, strict=True))
-        return run_module(module, named, self.output_ids, device=self.device, name=self.source.name)
-
-    def _open(self) -> tuple[Any, Signature]:
-        path = self.checked_file()
-        check_device(self.device)
-        state = _tensors(path, self.device)
+        state = _tensors(path, device)
         module = _network(self.code, self.kwargs)
         _fill(module, state, path.name, strict=self.strict)
         parameters = inspect.signature(module.forward).parameters.values()
-        ports = [Port(p.name) for p in parameters if p.kind in _NAMED]
-        outputs = tuple(Port(name) for name in self.output_ids)
-        return module.to(self.device).eval(), Signature(bound(self.input_ids, ports), outputs)
+        ports = [Port(p.name, optional=_optional(p)) for p in parameters if p.kind in _NAMED]
+        return network_of(module.to(device), ports, device)
+
+    def close(self) -> None:
+        """Free the network, on a GPU too; it is opened again when it is needed."""
+        super().close()
+        free_memory()
 
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def _optional(parameter: inspect.Parameter) -> bool | None:
+    # what has no default may still take None
+    return True if parameter.default is None else None
 
 
 def trusted_code(

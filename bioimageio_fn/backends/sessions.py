@@ -1,34 +1,53 @@
 """Open networks of this process.
 
 What holds here: each recipe is opened once for each process, also when threads ask at the same
-time; a forked child opens its own, as threads of a runtime do not survive a fork.
+time; threads that open different recipes do not wait for one another; a forked child opens its
+own, as threads of a runtime do not survive a fork.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeAlias, TypeVar, cast
+from weakref import WeakValueDictionary
 
 __all__ = ["close_session", "open_session"]
 
 T = TypeVar("T")
+Key: TypeAlias = tuple[int, Hashable]
 
-_lock = threading.RLock()
-_sessions: dict[tuple[int, Hashable], object] = {}
+_MISSING = object()
+_sessions: dict[Key, object] = {}
+_opening: WeakValueDictionary[Key, Any] = WeakValueDictionary()  # a lock for each that is opened
+_lock = Lock()
 
 
 def open_session(recipe: Hashable, opener: Callable[[], T]) -> T:
     """The open network of a recipe; opened now if it is not yet."""
     key = (os.getpid(), recipe)
-    with _lock:
-        if key not in _sessions:
-            _sessions[key] = opener()
-        return _sessions[key]  # type: ignore[return-value]
+    session = _sessions.get(key, _MISSING)
+    if session is _MISSING:
+        with _lock:
+            opening = _opening.setdefault(key, Lock())
+        with opening:
+            session = _sessions.get(key, _MISSING)
+            if session is _MISSING:
+                session = _sessions[key] = opener()
+    return cast(T, session)
 
 
 def close_session(recipe: Hashable) -> None:
     """Let go of an open network; nothing happens if it is not open."""
-    with _lock:
-        _sessions.pop((os.getpid(), recipe), None)
+    _sessions.pop((os.getpid(), recipe), None)
+
+
+def _unlock() -> None:
+    # a thread that held the lock when the process was forked is not there to give it back
+    global _lock  # noqa: PLW0603
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_unlock)

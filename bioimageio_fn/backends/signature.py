@@ -22,11 +22,13 @@ class Port:
         name: its name in the graph.
         shape: its sizes; None for one that is free. None as a whole if the graph does not say.
         dtype: its data type; None if the graph does not say.
+        optional: whether an input may be left out; None if the graph does not say.
     """
 
     name: str
     shape: tuple[int | None, ...] | None = None
     dtype: str | None = None
+    optional: bool | None = None
 
 
 @attrs.frozen

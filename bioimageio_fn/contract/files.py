@@ -22,6 +22,7 @@ __all__ = [
     "architecture_of",
     "check_sha256",
     "external_data",
+    "framework_version",
     "refs_of_test_tensors",
     "weights_refs",
 ]
@@ -95,6 +96,14 @@ def external_data(description: Any, weights_format: str) -> tuple[FileRef, ...]:
     entry = getattr(description.weights, weights_format)
     data = getattr(entry, "external_data", None)
     return () if data is None else (_ref(data.source, data.sha256),)
+
+
+def framework_version(description: Any, weights_format: str) -> str | None:
+    """The version of the framework that weights were made with; None if it is not described."""
+    entry = getattr(description.weights, weights_format)
+    fields = ("pytorch_version", "keras_version", "tensorflow_version")
+    versions = [getattr(entry, field, None) for field in fields]
+    return next((str(version) for version in versions if version is not None), None)
 
 
 def refs_of_test_tensors(

@@ -11,16 +11,14 @@ import torch
 from onnx import TensorProto, helper
 
 import bioimageio_fn as fn
-from bioimageio_fn.backends import choose
+from bioimageio_fn.backends.exchange import as_torch
 from bioimageio_fn.backends.onnx import OnnxBackend
-from bioimageio_fn.backends.torchscript import TorchscriptBackend
+from bioimageio_fn.backends.torchscript import TorchscriptBackend, _takes_channels_last
 from bioimageio_fn.errors import (
     BackendError,
     DeviceError,
     HashMismatchError,
-    MissingDependencyError,
     MissingFileError,
-    WeightsFormatError,
 )
 
 
@@ -221,30 +219,6 @@ def test_cuda_is_mapped_to_its_provider_and_number(monkeypatch):
     assert _providers("cpu") == ["CPUExecutionProvider"]
 
 
-def test_the_first_format_that_can_be_run_is_taken(monkeypatch):
-    assert isinstance(fn.load_backend(fn.demo_model()), OnnxBackend)
-
-    monkeypatch.setattr(choose, "find_spec", lambda name: None if name == "onnxruntime" else 1)
-
-    assert isinstance(fn.load_backend(fn.demo_model()), TorchscriptBackend)
-
-
-def test_a_missing_framework_names_the_extra(monkeypatch):
-    monkeypatch.setattr(choose, "find_spec", lambda _: None)
-
-    with pytest.raises(MissingDependencyError, match=r"pip install 'bioimageio_fn\[onnx\]'"):
-        fn.load_backend(fn.demo_model(), weights_format="onnx")
-    with pytest.raises(MissingDependencyError, match=r"\[onnx\].*\[torch\]") as caught:
-        fn.load_backend(fn.demo_model())
-    assert isinstance(caught.value, ImportError)
-
-
-@pytest.mark.parametrize("wanted", ["keras_v3", "pytorch_state_dict", "nonsense"])
-def test_a_format_that_the_model_does_not_have_is_refused_with_those_it_has(wanted):
-    with pytest.raises(WeightsFormatError, match=f"one of onnx, torchscript, got {wanted}"):
-        fn.load_backend(fn.demo_model(), weights_format=wanted)
-
-
 class Traced(torch.nn.Module):
     """Its arguments are named alike, and the last may be absent."""
 
@@ -266,3 +240,88 @@ def test_arguments_of_similar_names_are_kept_apart(tmp_path, how):
     (result,) = TorchscriptBackend(tmp_path / "m.pt", input_ids=["raw", "aux"])(A[0], B[0])
 
     assert result.tolist() == [4, 5]
+
+
+class Planes(torch.nn.Module):
+    """A network that reads memory in the order of planes."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv2d(1, 3, 3)
+
+    def forward(self, x: torch.Tensor):
+        y = self.convolution(x)
+        return y.view(y.shape[0], -1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("network", "taken"),
+    [
+        (torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3)), True),
+        (torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.InstanceNorm2d(3)), False),
+        (Planes(), False),
+    ],
+    ids=["convolution", "instance norm", "view"],
+)
+@pytest.mark.parametrize("how", [torch.jit.script, lambda m: torch.jit.freeze(torch.jit.script(m))])
+def test_channels_lie_side_by_side_only_where_the_network_takes_that(tmp_path, network, taken, how):
+    how(network.eval()).save(str(tmp_path / "m.pt"))
+    x = np.random.default_rng(0).random((2, 1, 9, 8)).astype("float32")
+
+    for given in (x, torch.from_numpy(x)):
+        (result,) = TorchscriptBackend(tmp_path / "m.pt", device="cpu")(given)
+        with torch.no_grad():
+            np.testing.assert_allclose(result, network(torch.from_numpy(x)), atol=1e-6)
+
+    assert _takes_channels_last(torch.jit.load(str(tmp_path / "m.pt"))) == taken
+
+
+@pytest.mark.parametrize(
+    "array", [A[0], A, A[None], A[None, None], A[None, None, None]], ids=np.ndim
+)
+def test_only_images_are_laid_out_otherwise(array):
+    tensor = as_torch(array, "cpu", channels_last=True)
+
+    np.testing.assert_array_equal(tensor, array)
+    assert tensor.is_contiguous(memory_format=torch.channels_last) == (array.ndim == 4)
+
+
+class Named(torch.nn.Module):
+    """Gives its outputs by name."""
+
+    def forward(self, x: torch.Tensor):
+        return {"zeta": x + 1, "alpha": x + 2}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("ids", "expected"), [(("alpha", "zeta"), (2, 1)), (("zeta", "alpha"), (1, 2)), ("ab", (1, 2))]
+)
+def test_outputs_by_name_are_bound_by_name_else_in_their_order(tmp_path, ids, expected):
+    torch.jit.script(Named()).save(str(tmp_path / "m.pt"))
+    backend = TorchscriptBackend(tmp_path / "m.pt", output_ids=ids)
+
+    assert tuple(result[0] for result in backend(np.zeros(1, "float32"))) == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_is_no_tensor_is_an_error_of_ours(tmp_path):
+    class Number(torch.nn.Module):
+        def forward(self, x: torch.Tensor):
+            return x, 5
+
+    torch.jit.script(Number()).save(str(tmp_path / "m.pt"))
+
+    with pytest.raises(BackendError, match=r"does not give tensors: got \['Tensor', 'int'\]"):
+        TorchscriptBackend(tmp_path / "m.pt")(A)
+
+
+def test_tensors_that_come_out_can_be_trained_with(torch_file):
+    weight = torch.ones(1, 2, requires_grad=True)
+    (difference, _) = TorchscriptBackend(torch_file)(weight * 2, torch.zeros(1, 2))
+
+    (difference * weight).sum().backward()
+
+    assert not difference.requires_grad
+    assert weight.grad.tolist() == [[-2, -2]]

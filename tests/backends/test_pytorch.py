@@ -14,7 +14,7 @@ import torch
 from descriptions import image04, image05, write
 
 import bioimageio_fn as fn
-from bioimageio_fn.backends import choose
+from bioimageio_fn.backends import formats
 from bioimageio_fn.backends.pytorch import PytorchBackend
 from bioimageio_fn.errors import (
     BackendError,
@@ -281,7 +281,7 @@ def test_formats_that_need_no_code_come_first(tmp_path, model, monkeypatch):
     assert fn.load_backend(path, trust_code=True).source.name == "weights.onnx"
     with pytest.raises(UntrustedCodeError, match="or take weights that need no code: onnx$"):
         fn.load_backend(path, weights_format="pytorch_state_dict")
-    monkeypatch.setattr(choose, "find_spec", lambda name: name == "torch" or None)
+    monkeypatch.setattr(formats, "find_spec", lambda name: name == "torch" or None)
     with pytest.raises(UntrustedCodeError, match=r"no code: onnx \(.*bioimageio_fn\[onnx\]"):
         fn.load_backend(path)
 

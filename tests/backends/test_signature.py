@@ -2,9 +2,8 @@
 
 import pytest
 
-from bioimageio_fn.backends.devices import cuda_index
 from bioimageio_fn.backends.signature import Port, bound
-from bioimageio_fn.errors import BackendError, DeviceError
+from bioimageio_fn.errors import BackendError
 
 
 @pytest.mark.parametrize(
@@ -25,12 +24,3 @@ def test_names_decide_if_all_are_there_else_the_order(ids, names, order):
 def test_a_network_with_too_few_ports_is_refused():
     with pytest.raises(BackendError, match="fewer inputs or outputs.*expected a, b, got x"):
         bound(["a", "b"], [Port("x")])
-
-
-@pytest.mark.parametrize("device", ["cuda:", "cuda:x", "cuda:-1"])
-def test_a_device_that_is_no_number_is_refused(device):
-    if device == "cuda:":
-        assert cuda_index(device) == 0
-        return
-    with pytest.raises(DeviceError, match="no such device"):
-        cuda_index(device)

@@ -1,0 +1,113 @@
+"""Files of Keras, looked into before Keras opens them.
+
+What holds here: nothing is executed; a file is refused that would run code of its own, unless the
+caller trusts it; one that refers to other files is refused in any case, trusted or not.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import FileReadError, UnsafePackageError, UntrustedCodeError
+from ..files import sha256_of
+from ..trusted import Consent, trusts
+
+__all__ = ["check_keras_file"]
+
+_CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer")
+"""Layers that hold code: bytecode of Python, a pickle, the path of a SavedModel."""
+
+
+def check_keras_file(path: Path, said: Consent) -> bool:
+    """Refuse a `.keras` or HDF5 file that does more than hold a network.
+
+    Args:
+        path: the file.
+        said: what the caller has said about code.
+
+    Returns:
+        Whether code in it may run.
+
+    Raises:
+        UntrustedCodeError: if it holds code that may not run.
+        UnsafePackageError: if it takes data from other files.
+        FileReadError: if it is damaged.
+    """
+    try:
+        config = _checked_zip(path) if zipfile.is_zipfile(path) else _checked_hdf5(path)
+    except UnsafePackageError:
+        raise
+    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+        raise FileReadError(f"can not read {path.name} as a file of Keras: {error}") from error
+    digest = sha256_of(path)
+    code = None if trusts(said, digest) else _code_in(config)
+    if code is not None:
+        raise UntrustedCodeError(
+            f"{path.name} runs code of its own: {code}",
+            expected="your consent",
+            remedy=f"pass trust_code=True or trust_code={{'{digest}'}} if you trust it, or choose"
+            " other weights of the model",
+        )
+    return trusts(said, digest)
+
+
+def _checked_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".h5"):
+                _checked_hdf5(io.BytesIO(archive.read(name)), f"{name} in {path.name}")
+        return json.loads(archive.read("config.json"))
+
+
+def _checked_hdf5(file: Path | io.BytesIO, name: str | None = None) -> Any:
+    """The config that an HDF5 file holds, if it has one, and refers to no other file."""
+    import h5py
+
+    with h5py.File(file, "r") as content:
+        link = _link_in(content)
+        if link is not None:
+            raise UnsafePackageError(
+                f"{name or getattr(file, 'name', file)} takes data from another file",
+                expected="an HDF5 file that holds all of its data",
+                got=link,
+            )
+        return json.loads(content.attrs.get("model_config", "null"))
+
+
+def _link_in(group: Any) -> str | None:
+    """The first thing in an HDF5 group that lies in another file."""
+    import h5py
+
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            return f"{group.name}/{name}: {link.filename}"
+        if isinstance(link, h5py.SoftLink):
+            continue  # what it names in this file is met by itself
+        member = group[name]
+        if isinstance(member, h5py.Dataset) and (member.external or member.is_virtual):
+            return str(member.name)
+        if isinstance(member, h5py.Group) and (found := _link_in(member)) is not None:
+            return found
+    return None
+
+
+def _code_in(config: Any) -> str | None:
+    """What in the config of a model is code, or None."""
+    coming = [config]
+    while coming:
+        part = coming.pop()
+        if isinstance(part, list):
+            coming += part
+        if isinstance(part, dict):
+            name = part.get("class_name")
+            if name in _CODE:
+                return f"a layer of the kind {name}"
+            if name == "__lambda__" or part.get("function_type") == "lambda":
+                return "a function as bytecode"
+            coming += part.values()
+    return None
