@@ -21,7 +21,7 @@ from .axes import MemberId
 from .backends.choose import Backend
 from .contract.records import ModelContract, TensorContract
 from .errors import BackendError, BioimageioFnWarning, OutOfMemoryError
-from .overlap import side_by_side
+from .overlap import closed_behind, side_by_side
 from .sample import Sample, SampleBlock
 from .tensor import Tensor, slice_axes
 
@@ -48,7 +48,8 @@ def forward_blocks(
     through = partial(_through, backend, contract)
     parallel = getattr(backend, "parallel", 1)
     done = side_by_side(through, stacks, threads=parallel) if parallel > 1 else map(through, stacks)
-    yield from concat(done)
+    with closed_behind(done):
+        yield from concat(done)
 
 
 def _through(

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import array_api_compat
 import attrs
 import numpy as np
 
+from .arrays import is_lazy, namespace
 from .backends.choose import Backend
 from .blocks.choose import MemoryModel
 from .blocks.records import BlockPlan, block_metas
@@ -58,7 +60,7 @@ def bytes_of(text: int | str) -> int:
         >>> bytes_of("2GB"), bytes_of("512 MiB"), bytes_of("1.5g"), bytes_of(100)
         (2000000000, 536870912, 1500000000, 100)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", str(text).strip().lower())
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d+)?)\s*([kmgt]i?)?b?", str(text).strip().lower())
     number = 0 if found is None else float(found[1]) * (_UNITS | _BINARY)[found[2] or ""]
     if isinstance(text, bool) or number < 1:
         raise BlockError("not an amount of memory", expected="such as 2GB or 500MB", got=text)
@@ -115,19 +117,20 @@ def metered() -> Iterator[Peak]:
     import psutil
 
     process, done, most = psutil.Process(), threading.Event(), [0]
+    one_at_a_time = threading.Lock()
 
-    def look() -> int:
-        most[0] = max(most[0], process.memory_info().rss)
-        return most[0]
+    def look(*, reset: bool = False) -> int:
+        with one_at_a_time:
+            seen: int = max(most[0], process.memory_info().rss)
+            most[0] = 0 if reset else seen
+            return seen
 
     def keep_looking() -> None:
         while not done.wait(INTERVAL):
             look()
 
     def peak() -> int:
-        seen = look()
-        most[0] = 0
-        return seen
+        return look(reset=True)
 
     thread = threading.Thread(target=keep_looking, daemon=True)
     thread.start()
@@ -212,17 +215,24 @@ def _run_on_zeros(pipeline: Pipeline, sample: Sample, plan: BlockPlan) -> int:
     specs = plan_chain(chain, sample_spec(sample)).members
     regions = next(block_metas(plan)).regions
     arrays = [
-        _zeros(specs[t.id], regions.get(t.id, {}), plan.stack) if t.id in specs else None
+        _zeros(specs[t.id], regions.get(t.id, {}), plan.stack, sample[t.id].data)
+        if t.id in specs
+        else None
         for t in pipeline.contract.inputs
     ]
     given = [a for a in arrays if a is not None]
     return sum(int(a.nbytes) for a in (*given, *forwarded(pipeline.backend, arrays)))
 
 
-def _zeros(spec: TensorSpec, region: Region, stack: int) -> np.ndarray[Any, Any]:
+def _zeros(spec: TensorSpec, region: Region, stack: int, like: Any) -> Any:
+    """A block of zeros, of the library and on the device of the sample."""
     sizes = {axis: region[axis].size if axis in region else n for axis, n in spec.sizes.items()}
     shape = [(size or 1) * (stack if axis == "batch" else 1) for axis, size in sizes.items()]
-    return np.zeros(shape, spec.dtype)
+    if is_lazy(like):
+        return np.zeros(shape, spec.dtype)
+    xp = namespace(like)
+    device = array_api_compat.device(like)
+    return xp.zeros(tuple(shape), dtype=getattr(xp, spec.dtype), device=device)
 
 
 def _given_back(opened: Any) -> None:

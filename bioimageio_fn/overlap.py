@@ -2,7 +2,7 @@
 
 What holds here: order is kept; what is made but not yet used is bounded (`AHEAD` groups); an error
 comes behind all items that were made before it, as it would without a thread; when the caller
-stops, the thread does.
+stops, the threads do. An error keeps no items alive.
 
 Items change hands in groups, as waking a thread costs more than a small block.
 """
@@ -10,49 +10,30 @@ Items change hands in groups, as waking a thread costs more than a small block.
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-import attrs
-
-__all__ = ["AHEAD", "ahead", "behind", "side_by_side"]
+__all__ = ["AHEAD", "ahead", "behind", "closed_behind", "side_by_side"]
 
 AHEAD = 2
 """Groups that wait between two threads: one that is used next, and one that is being made."""
 
 R = TypeVar("R")
 T = TypeVar("T")
+Group: TypeAlias = tuple[list[T], list[Exception]]
+"""Items that change hands together, and the error that came behind them, if there was one.
 
-
-@attrs.frozen
-class _Group(Generic[T]):
-    """Items that change hands together, and the error that came behind them."""
-
-    items: tuple[T, ...]
-    error: Exception | None
-
-    def passed_on(self) -> Iterator[T]:
-        yield from self.items
-        if self.error is not None:
-            raise self.error
-
-
-Pending: TypeAlias = deque[Future[_Group[Any]]]
-Submit: TypeAlias = Callable[[Callable[[], _Group[Any]]], Future[_Group[Any]]]
-
-
-def _group(items: Iterable[T]) -> _Group[T]:
-    made: list[T] = []
-    try:
-        made.extend(items)
-    except Exception as error:  # noqa: BLE001 # it is raised behind the items
-        return _Group(tuple(made), error)
-    return _Group(tuple(made), None)
+The error is in a list, from which it is taken to be raised: as a variable, it and the frame that it
+is raised from would hold each other, and all items.
+"""
+Pending: TypeAlias = deque[Future[Any]]
+Submit: TypeAlias = Callable[..., Future[Any]]
 
 
 def ahead(items: Iterable[T], *, group: int) -> Iterator[T]:
@@ -68,14 +49,19 @@ def ahead(items: Iterable[T], *, group: int) -> Iterator[T]:
     """
     coming = iter(items)
 
-    def some() -> _Group[T]:
+    def some() -> Group[T]:
         return _group(islice(coming, group))
 
-    with _thread() as (submit, pending):
+    with _threads(1) as (submit, pending):
         pending.extend(submit(some) for _ in range(AHEAD))
-        while (made := pending.popleft().result()).items or made.error:
+        while True:
+            made, errors = pending.popleft().result()
+            if not made and not errors:
+                return
             pending.append(submit(some))
-            yield from made.passed_on()
+            yield from made
+            del made
+            _raise(errors)
 
 
 def behind(items: Iterable[T], use: Callable[[T], object], *, group: int) -> Iterator[T]:
@@ -92,15 +78,19 @@ def behind(items: Iterable[T], use: Callable[[T], object], *, group: int) -> Ite
         ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
     """
     coming = iter(items)
-    with _thread() as (submit, pending):
+    with _threads(1) as (submit, pending):
         while True:
-            made = _group(islice(coming, group))
-            pending.append(submit(partial(_all_used, use, made.items)))
-            is_last = made.error is not None or not made.items
-            while len(pending) > (0 if is_last else AHEAD):
-                yield from pending.popleft().result().passed_on()
-            if made.error is not None:
-                raise made.error
+            made, errors = _group(islice(coming, group))
+            pending.append(submit(partial(_all_used, use, made)))
+            is_last = bool(errors) or not made
+            del made
+            # what is done is passed on at once, so that an error stops what comes
+            while pending and (is_last or len(pending) > AHEAD or pending[0].done()):
+                used, failed = pending.popleft().result()
+                yield from used
+                del used
+                _raise(failed)
+            _raise(errors)
             if is_last:
                 return
 
@@ -117,21 +107,38 @@ def side_by_side(use: Callable[[T], R], items: Iterable[T], *, threads: int) -> 
         >>> list(side_by_side(lambda i: 2 * i, range(5), threads=3))
         [0, 2, 4, 6, 8]
     """
-    pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="bioimageio_fn") as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(contextvars.copy_context().run, use, item))
-                if len(pending) > threads:
-                    yield pending.popleft().result()
-            while pending:
+    with _threads(threads) as (submit, pending):
+        for item in items:
+            pending.append(submit(partial(use, item)))
+            if len(pending) > threads:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
 
 
-def _all_used(use: Callable[[T], object], items: Iterable[T]) -> _Group[T]:
+@contextmanager
+def closed_behind(*iterators: Iterator[Any]) -> Iterator[None]:
+    """Close generators, the last one first, when the block ends, however it ends.
+
+    One that is left alone goes on working in its thread for as long as somebody holds the error.
+    """
+    try:
+        yield
+    finally:
+        for iterator in reversed(iterators):
+            getattr(iterator, "close", lambda: None)()
+
+
+def _group(items: Iterable[T]) -> Group[T]:
+    made: list[T] = []
+    try:
+        made.extend(items)
+    except Exception as error:  # noqa: BLE001 # it is raised behind the items
+        return made, [error]
+    return made, []
+
+
+def _all_used(use: Callable[[T], object], items: Iterable[T]) -> Group[T]:
     def used(item: T) -> T:
         use(item)
         return item
@@ -139,17 +146,33 @@ def _all_used(use: Callable[[T], object], items: Iterable[T]) -> _Group[T]:
     return _group(map(used, items))
 
 
-@contextmanager
-def _thread() -> Iterator[tuple[Submit, Pending]]:
-    """A way to give work to one thread, and what was given to it.
+def _raise(errors: list[Exception]) -> None:
+    if errors:
+        raise errors.pop()
 
-    What the thread has not begun at the end is not done.
+
+@contextmanager
+def _threads(count: int) -> Iterator[tuple[Submit, Pending]]:
+    """A way to give work to threads, and what was given to them.
+
+    What they have not begun at the end is not done.
     """
-    context = contextvars.copy_context()  # NumPy's errstate, and what else a caller may have set
     pending: Pending = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="bioimageio_fn") as pool:
-        try:
-            yield lambda work: pool.submit(context.run, work), pending
-        finally:
-            for future in pending:
-                future.cancel()
+    mine: set[int] = set()
+    pool = ThreadPoolExecutor(
+        count,
+        thread_name_prefix="bioimageio_fn",
+        initializer=lambda: mine.add(threading.get_ident()),
+    )
+
+    def submit(work: Callable[[], Any]) -> Future[Any]:
+        # NumPy's errstate, and what else a caller may have set
+        return pool.submit(contextvars.copy_context().run, work)
+
+    try:
+        yield submit, pending
+    finally:
+        for future in pending:
+            future.cancel()
+        # a generator that nobody wants any more may be collected in its own thread
+        pool.shutdown(wait=threading.get_ident() not in mine)

@@ -30,8 +30,9 @@ from .ops.chain import plan as plan_chain
 from .ops.fitting import Running, fit, processed
 from .ops.fitting import carried as carried_on
 from .ops.transform import Step, Transform
+from .overlap import closed_behind
 from .reading import as_sample
-from .resuming import OnProgress, merged, tell
+from .resuming import OnProgress, Smaller, merged, tell
 from .sample import BlockMeta, Sample, SampleBlock
 from .spec import sample_spec
 from .streaming import Work, finished_blocks
@@ -192,17 +193,8 @@ def run(
         >>> bool(np.allclose(whole, blocks, atol=1e-5))
         True
     """
-    return _run(
-        pipeline,
-        inputs,
-        pipeline.carried,
-        plan,
-        memory=memory,
-        on_progress=on_progress,
-        join=join,
-        create=create,
-        scratch=scratch,
-    )[0]
+    options = {"on_progress": on_progress, "join": join, "create": create, "scratch": scratch}
+    return _run(pipeline, inputs, pipeline.carried, plan, memory, **options)[0]
 
 
 def run_carrying(
@@ -220,8 +212,22 @@ def run_carrying(
         carried: what is known of the samples before this one; `Carried()` for the first.
         pipeline, inputs, plan, options: as of `run`.
     """
-    result, seen = _run(pipeline, inputs, carried, plan, **options)
+    memory = options.pop("memory", None)
+    result, seen = _run(pipeline, inputs, carried, plan, memory, **options)
     return result, carried if seen is None else seen
+
+
+def _run(
+    pipeline: Pipeline,
+    inputs: Any,
+    carried: Carried | None,
+    plan: BlockPlan | None,
+    memory: MemoryModel | None,
+    **options: Any,
+) -> tuple[Sample, Carried | None]:
+    ready = _ready(pipeline, inputs, plan, carried, memory=memory)
+    smaller = partial(_smaller, pipeline, ready.work.sample, memory) if plan is None else None
+    return _completed(ready, carried, smaller=smaller, **options)
 
 
 @attrs.frozen
@@ -260,31 +266,27 @@ def _ready(
     return _Ready(work, present, seen)
 
 
-def _run(
-    pipeline: Pipeline,
-    inputs: Any,
+def _completed(
+    ready: _Ready,
     carried: Carried | None,
-    plan: BlockPlan | None,
     *,
-    memory: MemoryModel | None = None,
+    smaller: Smaller | None = None,
     on_progress: OnProgress | None = None,
     join: Join = crop,
     create: Create | None = None,
     scratch: Create | None = None,
 ) -> tuple[Sample, Carried | None]:
-    """As `run_carrying`; without what is carried, each sample is measured alone."""
-    ready = _ready(pipeline, inputs, plan, carried, memory=memory)
-    # a blend is made of what the network gives
-    work = attrs.evolve(ready.work, merged_first=join is not crop)
+    """The outputs; without what is carried, each sample is measured alone."""
     lost: set[str] = set()
     raw, work = merged(
-        work,
+        # a blend is made of what the network gives
+        attrs.evolve(ready.work, merged_first=join is not crop),
         lost,
         join=join,
         create=create,
         scratch=scratch,
         on_progress=on_progress,
-        smaller=partial(_smaller, pipeline, ready.work.sample, memory) if plan is None else None,
+        smaller=smaller,
     )
     numbers = range(work.on_blocks, len(work.after))
     views, seen_after = processed(
@@ -318,8 +320,7 @@ def _smaller(
     error: MemoryError,
 ) -> BlockPlan:
     """A plan of blocks of at most half the pixels."""
-    model = memory or MemoryModel(fixed=0, per_pixel=1)
-    half = attrs.evolve(model, limit=model.of(plan.pixels // 2))
+    half = MemoryModel(fixed=0, per_pixel=1, limit=plan.pixels // 2)
     try:
         found = default_plan(pipeline, sample, memory=half)
     except BlockError as none:
@@ -329,7 +330,7 @@ def _smaller(
             got=str(error),
             remedy="free memory, allow more of it, or take another device",
         ) from none
-    return found if memory else attrs.evolve(found, memory=None)
+    return attrs.evolve(found, memory=None if memory is None else memory.of(found.pixels))
 
 
 def _say(lost: set[str]) -> None:
@@ -369,25 +370,27 @@ def predict_blocks(
         >>> first.meta.index, first.meta.count, first.sample["probability"].sizes["x"]
         (0, 4, 128)
     """
-    work = _ready(pipeline, inputs, plan, pipeline.carried).work
-    if work.on_blocks < len(work.after):
-        return _as_one_block(pipeline, work, on_progress)
-    return _one_by_one(work, on_progress)
+    ready = _ready(pipeline, inputs, plan, pipeline.carried)
+    if ready.work.ends_on_blocks:
+        return _one_by_one(ready.work, on_progress)
+    return _as_one_block(ready, pipeline.carried, on_progress)
 
 
 def _one_by_one(work: Work, on_progress: OnProgress | None) -> Iterator[SampleBlock]:
     lost: set[str] = set()
     tell(on_progress, 0, work.plan.count)
-    for done, block in enumerate(finished_blocks(work, lost), 1):
-        yield block
-        tell(on_progress, done, work.plan.count)
+    finished = finished_blocks(work, lost)
+    with closed_behind(finished):
+        for done, block in enumerate(finished, 1):
+            yield block
+            tell(on_progress, done, work.plan.count)
     _say(lost)
 
 
 def _as_one_block(
-    pipeline: Pipeline, work: Work, on_progress: OnProgress | None
+    ready: _Ready, carried: Carried | None, on_progress: OnProgress | None
 ) -> Iterator[SampleBlock]:
-    whole = run(pipeline, work.sample, work.plan, on_progress=on_progress)
+    whole, _ = _completed(ready, carried, on_progress=on_progress)
     yield SampleBlock(whole, BlockMeta(0, 1, {}))
 
 

@@ -1,7 +1,7 @@
 """`predict` and `predict_many`: from what users have, arrays or files, to predictions, or files.
 
 What holds here: everything about the call is checked before anything runs; the model is loaded
-once, however many samples follow; nothing is written until all outputs of a sample are there.
+once, however many samples follow; files are in their places when all outputs of a sample are there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 from .blocks.records import BlockPlan
 from .contract.records import ModelContract
 from .errors import AxesError, BlockError, DeviceError, FileWriteError
-from .io.formats import location
+from .io.formats import stem
 from .io.images import open_image
+from .io.mapped import unmapped
 from .making import create_prediction_pipeline
 from .memory import Limit, bytes_of, kept_within, limit_of, measured_memory
 from .pipeline import (
@@ -36,12 +37,13 @@ from .sample import Sample
 from .saving import (
     PathLike,
     check_paths,
+    check_places,
     new_paths,
-    output_path,
     save_sample,
     saved_while_made,
     written_in_regions,
 )
+from .streaming import makes_labels
 from .trusted import TrustCode
 
 __all__ = ["predict", "predict_many"]
@@ -54,7 +56,7 @@ def predict(
     sample_id: str | None = None,
     save_output_path: PathLike | None = None,
     weights_format: str | None = None,
-    devices: str | None = None,
+    devices: str | Sequence[str] | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
     input_block_shape: Mapping[str, Any] | None = None,
     memory_limit: int | str | None = None,
@@ -76,7 +78,9 @@ def predict(
             with several outputs needs the former. Outputs of several blocks are written while they
             are made (but not as PNG), and are never held in memory.
         weights_format: which weights to run; by default the first that can be run here.
-        devices: where the network runs: `cpu` (the default), `cuda`, `cuda:N` or `mps`.
+        devices: where the network runs: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU, if
+            there is one that the framework can use, else the CPU. Several devices run blocks side
+            by side.
         blocksize_parameter: size of the blocks as n of the sizes `min + n * step` that the
             description allows; for all axes, by axis, or by input and axis. By default blocks are
             those that compute the fewest pixels, see `plan_blocks`.
@@ -116,7 +120,7 @@ def predict(
         bytes_of(memory_limit)
     sample = _read(inputs, loaded.contract, sample_id or "sample", named=sample_id is not None)
     if save_output_path is not None:
-        _check_not_read(save_output_path, inputs, sample, loaded.contract)
+        check_places(save_output_path, sample, loaded.contract, _paths_in(inputs))
     # packages that read and write files are large, too, and are loaded by now
     limit = None if memory_limit is None else limit_of(loaded, memory_limit)
     with shown(sample.id or "sample", on_progress, progressbar=progressbar) as told:
@@ -133,7 +137,7 @@ def predict_many(
     sample_id: str = "sample{i:03}",
     save_output_path: PathLike | None = None,
     weights_format: str | None = None,
-    devices: str | None = None,
+    devices: str | Sequence[str] | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
     input_block_shape: Mapping[str, Any] | None = None,
     on_progress: OnProgress | None = None,
@@ -212,7 +216,8 @@ def _predicted(
     with ExitStack() as stack:
         memory = None
         if limit is not None:
-            held = 0 if in_regions else _held(pipeline.contract, plan, limit)
+            in_memory = not in_regions or makes_labels(pipeline.contract)
+            held = _held(pipeline.contract, plan, limit) if in_memory else 0
             memory = measured_memory(pipeline, sample, limit, held=held)
             plan = default_plan(pipeline, sample, memory=memory, **blocks)
             pipeline = stack.enter_context(kept_within(pipeline, limit))
@@ -221,7 +226,8 @@ def _predicted(
         if path is None:
             return run_it()
         if in_regions and (plan.count > 1 or limit is not None):
-            return saved_while_made(run_it, path, sample.id or "sample")
+            outputs = [tensor.id for tensor in pipeline.contract.outputs]
+            return saved_while_made(run_it, path, sample.id or "sample", outputs)
         result = run_it()
     save_sample(result, path)
     return result
@@ -240,9 +246,11 @@ def _held(contract: ModelContract, plan: BlockPlan, limit: Limit) -> int:
     if held > limit.size:
         raise BlockError(
             "the outputs alone take more memory than may be taken",
-            expected=f"at most {limit.size / 1e6:.0f} MB",
-            got=f"{held / 1e6:.0f} MB",
-            remedy="save them: save_output_path='out.zarr', or .h5, .tif, .npy",
+            expected=f"at most {limit.size / 1e6:.3g} MB",
+            got=f"{held / 1e6:.3g} MB",
+            remedy="allow more: objects are found in memory"
+            if makes_labels(contract)
+            else "save them: save_output_path='out.zarr', or .h5, .tif, .npy",
         )
     return held
 
@@ -256,6 +264,7 @@ def _samples(
         sample = _read(item, pipeline.contract, _numbered(sample_id, i), named=False)
         if save_output_path is not None:
             written |= new_paths(save_output_path, sample, pipeline.contract, written)
+            check_places(save_output_path, sample, pipeline.contract, _paths_in(item))
         yield sample
 
 
@@ -286,7 +295,11 @@ def _numbered(pattern: str, i: int) -> str:
 
 
 def _pipeline(
-    model: Any, weights_format: str | None, devices: str | None, *, trust_code: TrustCode
+    model: Any,
+    weights_format: str | None,
+    devices: str | Sequence[str] | None,
+    *,
+    trust_code: TrustCode,
 ) -> Pipeline:
     if isinstance(model, Pipeline):
         if weights_format is not None or devices is not None or trust_code:
@@ -302,31 +315,37 @@ def _pipeline(
 
 
 def _read(inputs: Any, contract: ModelContract, sample_id: str, *, named: bool) -> Sample:
-    """The sample of the inputs, with images read; named after the first file if it has no name."""
-    if _is_path(inputs):
-        stem = Path(inputs).stem
-        return as_sample(open_image(inputs), contract, sample_id=sample_id if named else stem)
-    if isinstance(inputs, Mapping) and any(_is_path(v) for v in inputs.values()):
-        stem = next(Path(v).stem for v in inputs.values() if _is_path(v))
-        arrays = {name: open_image(v) if _is_path(v) else v for name, v in inputs.items()}
-        return as_sample(arrays, contract, sample_id=sample_id if named else stem)
-    return as_sample(inputs, contract, sample_id=sample_id)
+    """The sample of the inputs, with images opened; named after the first file if it has no name.
+
+    Raises:
+        AxesError: if they are several images.
+    """
+    paths = _paths_in(inputs)
+    if isinstance(inputs, (list, tuple)) and inputs and all(map(_is_path, inputs)):
+        raise AxesError(
+            "several images are several samples",
+            expected="one image, or a mapping with one for each input",
+            got=f"{len(inputs)} paths",
+            remedy="call predict_many",
+        )
+    if isinstance(inputs, Mapping):
+        opened: Any = {name: _opened(value) for name, value in inputs.items()}
+    else:
+        opened = _opened(inputs)
+    return as_sample(
+        opened, contract, sample_id=sample_id if named or not paths else stem(paths[0])
+    )
+
+
+def _opened(value: Any) -> Any:
+    """An image of a path, and what is mapped as something that is mapped for each access only."""
+    return open_image(value) if _is_path(value) else unmapped(value)
+
+
+def _paths_in(inputs: Any) -> list[PathLike]:
+    values = inputs.values() if isinstance(inputs, Mapping) else [inputs]
+    return [value for value in values if _is_path(value)]
 
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike))
-
-
-def _check_not_read(
-    pattern: PathLike, inputs: Any, sample: Sample, contract: ModelContract
-) -> None:
-    """Refuse to write to a file that is read."""
-    values = inputs.values() if isinstance(inputs, Mapping) else [inputs]
-    read = {location(v).file.absolute() for v in values if _is_path(v)}
-    for tensor in contract.outputs:
-        path = output_path(pattern, sample_id=sample.id or "sample", output_id=tensor.id)
-        if location(path).file.absolute() in read:
-            raise FileWriteError(
-                f"this would overwrite the image {path}",
-                remedy="write to another file",
-            )

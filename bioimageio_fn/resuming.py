@@ -1,15 +1,15 @@
 """`merged`: blocks run and put together, with smaller ones where memory runs out.
 
 What holds here: what is finished is not run again, unless a smaller block overlaps what is not; the
-result does not depend on where blocks became smaller, but for what the halo does not cover. Where a
-step that ran on blocks has to wait for the whole of smaller ones, all starts anew.
+result does not depend on where blocks became smaller, but for what the halo does not cover. Where
+what is written would be another thing, all starts anew: if blocks are blended, and if a step that
+ran on blocks has to wait for the whole of smaller ones.
 """
 
 from __future__ import annotations
 
 import gc
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 import attrs
@@ -19,7 +19,8 @@ from .axes import AxisId, MemberId
 from .blocks.join import Join, crop
 from .blocks.merge import Create, written
 from .blocks.records import BlockPlan, block_metas
-from .sample import AxisBlock, BlockMeta, Sample
+from .overlap import closed_behind
+from .sample import BlockMeta, Sample
 from .streaming import Work, finished_blocks
 from .tensor import Tensor
 
@@ -57,37 +58,34 @@ def merged(
         The whole, and the work with the plan that it ended with.
 
     Raises:
-        OutOfMemoryError: if memory runs out, and there are no smaller blocks.
+        OutOfMemoryError: if memory runs out, and there are no smaller blocks, or it runs out for
+            the whole.
         BlockError, BackendError: as `merge`, and as the network raises.
     """
     targets: dict[MemberId, Any] = {}
     axes: dict[MemberId, tuple[AxisId, ...]] = {}
-    done: list[BlockMeta] = []
+    done: set[int] = set()
     while True:
-        count, skip = work.plan.count, frozenset(meta.index for meta in done)
+        count, skip = work.plan.count, frozenset(done)
         tell(on_progress, len(done), count)
         made_by = create if work.ends_on_blocks else scratch
-        blocks = written(
-            finished_blocks(work, lost, skip=skip),
-            work.plan,
-            targets,
-            join=join,
-            create=made_by,
-            before=skip,
-        )
+        finished = finished_blocks(work, lost, skip=skip)
+        blocks = written(finished, work.plan, targets, join=join, create=made_by, before=skip)
         try:
-            for block in blocks:
-                done.append(block.meta)
-                axes |= {name: tensor.axes for name, tensor in block.sample.members.items()}
-                tell(on_progress, len(done), count)
+            with closed_behind(finished, blocks):
+                for block in blocks:
+                    done.add(block.meta.index)
+                    axes |= {name: tensor.axes for name, tensor in block.sample.members.items()}
+                    tell(on_progress, len(done), count)
             break
         except MemoryError as error:
-            if smaller is None:
+            if smaller is None or getattr(error, "step", None) == "merge":
                 raise
             other = attrs.evolve(work, plan=smaller(work.plan, error))
-            if other.on_blocks != work.on_blocks:
-                targets, done = {}, []
-            work, done = other, _finished_already(other, done)
+            if join is not crop or other.on_blocks != work.on_blocks:
+                targets, done = {}, set()
+            done = _finished_already(work, done, other.plan)
+            work = other
         gc.collect()  # frames of the error hold what was too large
     members = {name: Tensor(target, axes[name]) for name, target in targets.items()}
     return Sample(members, id=work.sample.id), work
@@ -99,32 +97,29 @@ def tell(on_progress: OnProgress | None, done: int, total: int) -> None:
         on_progress(done, total)
 
 
-def _finished_already(work: Work, done: Sequence[BlockMeta]) -> list[BlockMeta]:
-    """The blocks of which nothing is left to be computed when blocks of another plan are done."""
+def _finished_already(work: Work, done: Collection[int], plan: BlockPlan) -> set[int]:
+    """The blocks of another plan of which nothing is left to be computed when some are done."""
     if not done:
-        return []
+        return set()
+    axes = work.plan.axes
+    is_done = np.zeros([len(axis.grid.starts) for axis in axes], np.bool_)
+    is_done.flat[list(done)] = True  # blocks are numbered in this order
+    edges = [
+        {key: ([p.start for p in places], [p.stop for p in places]) for key, places in of.items()}
+        for of in (axis.places for axis in axes)
+    ]
     outputs = [tensor.id for tensor in work.contract.raw_outputs]
-    boxes = {name: _boxes([_own(meta, name) for meta in done]) for name in outputs}
 
-    def is_finished(meta: BlockMeta) -> bool:
-        return all(_is_covered(_own(meta, name), boxes[name]) for name in outputs)
+    def is_covered(meta: BlockMeta, name: MemberId) -> bool:
+        """Whether all blocks are done that wrote to the region of an output."""
+        place = [slice(None)] * len(axes)
+        for n, of in enumerate(edges):
+            for axis, block in meta.regions.get(name, {}).items():
+                if (name, axis) in of:
+                    starts, stops = of[name, axis]
+                    first = np.searchsorted(stops, block.start, "right")
+                    place[n] = slice(first, np.searchsorted(starts, block.stop, "left"))
+        return bool(is_done[tuple(place)].all())
 
-    return [meta for meta in block_metas(work.plan) if is_finished(meta)]
-
-
-def _own(meta: BlockMeta, name: MemberId) -> list[AxisBlock]:
-    return list(meta.regions.get(name, {}).values())
-
-
-def _boxes(regions: Sequence[Sequence[AxisBlock]]) -> np.ndarray[Any, Any]:
-    """Starts and stops of what blocks have of a tensor: block x axis x 2."""
-    spans = [[(axis.start, axis.stop) for axis in region] for region in regions]
-    return np.array(spans, np.int64).reshape(len(regions), -1, 2)
-
-
-def _is_covered(region: Sequence[AxisBlock], boxes: np.ndarray[Any, Any]) -> bool:
-    """Whether boxes that do not overlap cover a region."""
-    start, stop = np.array([(axis.start, axis.stop) for axis in region]).reshape(-1, 2).T
-    common = np.minimum(boxes[..., 1], stop) - np.maximum(boxes[..., 0], start)
-    pixels = np.clip(common, 0, None).prod(axis=1).sum()
-    return bool(pixels == math.prod(axis.stop - axis.start for axis in region))
+    metas = block_metas(plan)
+    return {meta.index for meta in metas if all(is_covered(meta, name) for name in outputs)}

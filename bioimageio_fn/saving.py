@@ -7,20 +7,21 @@ whole; outputs of many blocks are written while these are made, and are then rea
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import attrs
 
 from .axes import MemberId
-from .blocks.merge import Create
 from .contract.records import ModelContract
 from .errors import FileWriteError
+from .files import writing
 from .io.formats import check_writable, location
 from .io.images import open_image, write_image
-from .io.stores import created, scratch
+from .io.mapped import MappedFile
+from .io.sources import StoredArray
+from .io.stores import Target, check_replaceable, created_together, scratch
 from .ops.kernels import Cast, Mapped
 from .sample import Sample
 from .spec import TensorSpec, tensor_spec
@@ -29,6 +30,7 @@ from .tensor import Tensor, insert_axes, transpose
 __all__ = [
     "PathLike",
     "check_paths",
+    "check_places",
     "new_paths",
     "output_path",
     "save_sample",
@@ -68,6 +70,48 @@ def check_paths(pattern: PathLike, contract: ModelContract) -> None:
         unit = low is not None and high is not None and low >= 0 and high <= 1
         path = output_path(pattern, sample_id="sample", output_id=tensor.id)
         check_writable(path, tensor.dtype, unit)
+
+
+def check_places(
+    pattern: PathLike, sample: Sample, contract: ModelContract, read: Iterable[PathLike] = ()
+) -> None:
+    """Refuse to write over what would be lost: an image that is read, or something else.
+
+    Args:
+        read: files that the sample is read from; those that its tensors read are known.
+
+    Raises:
+        FileWriteError: if so.
+    """
+    mine = (_file_of(tensor.data) for tensor in sample.members.values())
+    images = [location(file).file for file in (*read, *filter(None, mine))]
+    for tensor in contract.outputs:
+        path = output_path(pattern, sample_id=sample.id or "sample", output_id=tensor.id)
+        check_replaceable(path)
+        if any(_is_same(location(path).file, image) for image in images):
+            raise FileWriteError(
+                f"this would overwrite the image {path}", remedy="write to another file"
+            )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _file_of(data: Any) -> Path | None:
+    """The file that data are read from where they are asked for, if they are."""
+    while (behind := getattr(data, "source", getattr(data, "origin", None))) is not None:
+        data = behind
+    if isinstance(data, MappedFile):
+        return data.path
+    if isinstance(data, StoredArray):
+        return data.place.file
+    found = (
+        getattr(data, "filename", None)  # memmap
+        or getattr(getattr(data, "store", None), "root", None)  # Zarr
+        or getattr(getattr(data, "file", None), "filename", None)  # HDF5
+    )
+    return Path(found) if isinstance(found, (str, os.PathLike)) else None
 
 
 def save_sample(sample: Sample, pattern: PathLike) -> list[Path]:
@@ -118,13 +162,16 @@ def written_in_regions(pattern: PathLike) -> bool:
     return Path(pattern).suffix.lower() != ".png"
 
 
-def saved_while_made(run: Callable[..., Sample], pattern: PathLike, sample_id: str) -> Sample:
+def saved_while_made(
+    run: Callable[..., Sample], pattern: PathLike, sample_id: str, outputs: Iterable[str]
+) -> Sample:
     """Run with the outputs written to their files while they are made.
 
     Args:
         run: takes `create` and `scratch`, as `pipeline.run` does.
         pattern: as of `save_sample`.
         sample_id: fills in `{sample_id}`.
+        outputs: ids of the outputs.
 
     Returns:
         The outputs, which are read from their files where they are asked for.
@@ -133,32 +180,23 @@ def saved_while_made(run: Callable[..., Sample], pattern: PathLike, sample_id: s
         FileWriteError: if a format can not hold an output, or a file can not be written; no file is
             left then, and what stood there remains.
     """
-
-    def path_of(name: MemberId) -> Path:
-        return output_path(pattern, sample_id=sample_id, output_id=name)
-
+    paths = {name: output_path(pattern, sample_id=sample_id, output_id=name) for name in outputs}
     # beside the results there is room for what is as large; a system's folder may be in memory
-    folder = location(path_of(MemberId(""))).file.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    with _created_once(path_of) as create, scratch(folder) as space:
+    folder = location(next(iter(paths.values()))).file.parent
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    targets: dict[MemberId, Target] = {}
+    with created_together() as created, scratch(folder) as space:
+
+        def create(name: MemberId, spec: TensorSpec) -> Target:
+            if name not in targets:
+                targets[name] = created(paths[name], spec)
+            return targets[name]
+
         made = run(create=create, scratch=space)
     specs = {name: tensor_spec(tensor) for name, tensor in made.members.items()}
-    members = {name: _reopened(path_of(name), spec) for name, spec in specs.items()}
+    members = {name: _reopened(paths[name], spec) for name, spec in specs.items()}
     return attrs.evolve(made, members=members)
-
-
-@contextmanager
-def _created_once(path_of: Callable[[MemberId], Path]) -> Iterator[Create]:
-    """A function that makes the file of an output, which is in its place behind the block."""
-    made: dict[MemberId, Any] = {}
-    with ExitStack() as files:
-
-        def create(name: MemberId, spec: TensorSpec) -> Any:
-            if name not in made:
-                made[name] = files.enter_context(created(path_of(name), spec))
-            return made[name]
-
-        yield create
 
 
 def _reopened(path: Path, spec: TensorSpec) -> Tensor:

@@ -24,7 +24,7 @@ from .ops.kernels import Cast, Mapped
 from .ops.prepared import Prepared, applied, prepared
 from .ops.records import Pointwise
 from .ops.transform import Transform
-from .overlap import ahead
+from .overlap import ahead, closed_behind
 from .sample import Sample, SampleBlock
 from .spec import sample_spec
 from .tensor import Tensor, astype, holds
@@ -97,7 +97,9 @@ def finished_blocks(
     whole = _paddable(apply(work.before[:head], work.sample, lost=lost), contract, plan)
     blocks = map(before, split(whole, plan, skip=skip))
     coming = ahead(blocks, group=plan.group) if plan.count - len(skip) > plan.group else blocks
-    yield from map(after, forward_blocks(work.backend, contract, coming, stack=plan.stack))
+    through = forward_blocks(work.backend, contract, coming, stack=plan.stack)
+    with closed_behind(coming, through):
+        yield from map(after, through)
 
 
 def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sample:

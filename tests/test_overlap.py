@@ -1,9 +1,11 @@
 """Work in a thread beside the caller's: order, bounds, errors, and stopping."""
 
 import contextvars
+import gc
 import itertools
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -79,14 +81,57 @@ def test_what_waits_to_be_used_is_bounded(group, asked):
     assert next(made) <= (-(-asked // group) + AHEAD) * group
 
 
+def ours():
+    return [t for t in threading.enumerate() if t.name.startswith("bioimageio_fn")]
+
+
 @stages
 def test_the_thread_ends_when_the_caller_stops(stage):
-    before = threading.active_count()
     coming = stage(itertools.count(), 3)
 
     assert next(coming) == 0
     coming.close()
-    assert threading.active_count() == before
+    assert not ours()
+
+
+@stages
+def test_an_error_keeps_no_items_alive(stage):
+    class Item:
+        pass
+
+    alive = weakref.WeakSet()
+
+    def made():
+        for _ in range(5):
+            item = Item()
+            alive.add(item)
+            yield item
+        raise KeyError("the end")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(KeyError):
+            list(stage(made(), 2))
+        assert not alive
+    finally:
+        gc.enable()
+
+
+def test_an_error_of_what_uses_items_stops_what_makes_them():
+    made = itertools.count()
+
+    def use(item):
+        raise KeyError(item)
+
+    def slowly():
+        for i in made:
+            time.sleep(0.01)
+            yield i
+
+    with pytest.raises(KeyError):
+        list(behind(slowly(), use, group=1))
+    assert next(made) <= AHEAD + 3
 
 
 def test_both_sides_work_at_the_same_time():

@@ -5,10 +5,11 @@ import re
 import numpy as np
 import pytest
 from descriptions import axis05, build, image05, model05, ref, sized, tensor05
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import bioimageio_fn as fn
+from bioimageio_fn.blocks.join import crop, gaussian, linear
 from bioimageio_fn.errors import BackendError, OutOfMemoryError
 
 SAID = {
@@ -20,6 +21,12 @@ SAID = {
                                 " for requested buffer of size 9"),
     "TensorFlow": type("ResourceExhaustedError", (Exception,), {})("OOM when allocating"),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True, params=["threads", "no threads"])
+def threads(request, monkeypatch):
+    """Blocks change hands alone, so that small images go through all threads; or they do not."""
+    monkeypatch.setattr("bioimageio_fn.blocks.records.GROUP", request.param == "threads" or 2**30)
 
 
 class Limited:
@@ -80,15 +87,17 @@ def test_other_errors_stay_what_they_are():
         fn.run(pipeline_of(image05(), Limited(10, error)), noise(1, 1, 40, 40))
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sizes=st.tuples(st.integers(20, 90), st.integers(20, 90)),
     first=st.integers(400, 3000),
     then=st.integers(150, 1500),
     after=st.integers(0, 12),
     post=st.sampled_from([[], [{"id": "sigmoid"}], [{"id": "softmax", "kwargs": {"axis": "y"}}]]),
+    join=st.sampled_from([crop, crop, linear, gaussian]),
 )
 def test_what_is_finished_is_kept_and_the_result_is_that_of_the_whole(
-    sizes, first, then, after, post
+    sizes, first, then, after, post, join
 ):
     net = Limited(then, fails_from=after)
     pipeline = pipeline_of(image05(halo=2, post=post), net)
@@ -100,10 +109,11 @@ def test_what_is_finished_is_kept_and_the_result_is_that_of_the_whole(
         image,
         memory=fn.MemoryModel(fixed=0, per_pixel=1, limit=first),
         on_progress=lambda *n: told.append(n),
+        join=join,
     )
 
     whole = pipeline_of(image05(halo=2, post=post), lambda x: (x + 1,))(image)
-    np.testing.assert_allclose(result, whole, rtol=1e-6)
+    np.testing.assert_allclose(result, whole, rtol=1e-5, atol=1e-6)
     assert told[-1][0] == told[-1][1]
     plans = [total for i, (_, total) in enumerate(told) if i == 0 or total != told[i - 1][1]]
     assert len(plans) == net.failed + 1
@@ -160,3 +170,24 @@ def test_an_error_in_the_middle_of_a_wrong_network_is_not_taken_for_memory():
 
     with pytest.raises(BackendError, match="of a size that its description does not say"):
         fn.run(pipeline, noise(1, 1, 40, 40))
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [fn.MemoryModel(fixed=0, per_pixel=0), fn.MemoryModel(fixed=10, per_pixel=1e-3, limit=100)],
+    ids=str,
+)
+def test_blocks_get_smaller_whatever_is_known_of_memory(memory):
+    with pytest.raises(OutOfMemoryError, match="also for the smallest blocks"):
+        fn.run(pipeline_of(image05(), Limited(0)), noise(1, 1, 40, 40), memory=memory)
+
+
+def test_an_output_for_which_there_is_no_memory_is_not_taken_for_too_large_blocks():
+    net = Limited(10**9)
+
+    def create(name, spec):
+        raise MemoryError("Unable to allocate 37 GiB")
+
+    with pytest.raises(OutOfMemoryError, match="the whole of an output.*37 GiB; let it be written"):
+        fn.run(pipeline_of(image05(), net), noise(1, 1, 40, 40), create=create)
+    assert len(net.shapes) == 1

@@ -10,16 +10,18 @@ What `create` made (a file, as a rule) is written to in a thread of its own, one
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import array_api_compat
 
 from ..arrays import as_array, namespace, to_numpy
 from ..axes import AxisId, MemberId
-from ..errors import BackendError, BlockError
+from ..errors import BackendError, BlockError, OutOfMemoryError
 from ..overlap import behind
 from ..sample import Region, Sample, SampleBlock
 from ..spec import TensorSpec
+from ..stats.walk import parts
 from ..tensor import Tensor, slice_axes
 from .join import Join, Weights, crop, join_weights
 from .records import BlockPlan
@@ -179,15 +181,28 @@ def _target(
     if blend:
         _check_blendable(name, tensor)
     shape = tuple(plan.sizes[name][a] if a in region else tensor.sizes[a] for a in tensor.axes)
-    if create is None:
-        data = as_array(tensor.data)
-        xp = namespace(data)
-        target = xp.empty(shape, dtype=data.dtype, device=array_api_compat.device(data))
-    else:
-        target = create(name, TensorSpec(tensor.axes, shape, tensor.dtype))
-    if blend:
-        target[...] = 0
+    dtype = tensor.dtype
+    try:
+        target = (create or partial(_empty, tensor))(name, TensorSpec(tensor.axes, shape, dtype))
+        for key in parts(target) if blend else ():
+            target[key] = 0
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            "there is too little memory for the whole of an output",
+            tensor=name,
+            step="merge",
+            expected=f"memory for {dtype} of shape {shape}",
+            got=str(error),
+            remedy="let it be written to disk: save it as .zarr, .h5, .npy or .tif, or give create",
+        ) from error
     return target
+
+
+def _empty(like: Tensor, name: MemberId, spec: TensorSpec) -> Any:
+    del name
+    data = as_array(like.data)
+    xp = namespace(data)
+    return xp.empty(spec.shape, dtype=data.dtype, device=array_api_compat.device(data))
 
 
 def _check_blendable(name: MemberId, tensor: Tensor) -> None:

@@ -276,8 +276,8 @@ def _check_memory(pixels: int, memory: MemoryModel | None) -> None:
     if memory is not None and memory.limit is not None and memory.of(pixels) > memory.limit:
         raise BlockError(
             "a block of this size takes more memory than it may",
-            expected=f"at most {memory.limit / 1e6:.0f} MB",
-            got=f"{memory.of(pixels) / 1e6:.0f} MB for {pixels} pixels",
+            expected=f"at most {memory.limit / 1e6:.3g} MB",
+            got=f"{memory.of(pixels) / 1e6:.3g} MB for {pixels} pixels",
             remedy="allow more memory, or smaller blocks where the model takes them",
         )
 

@@ -21,9 +21,9 @@ from .grid import AxisGrid
 
 __all__ = ["BlockPlan", "PlannedAxis", "block_metas"]
 
-GROUP_PIXELS = 2**20
-"""Pixels of small blocks that are handed from one thread to the next at a time: 64 blocks of
-128 x 128."""
+GROUP = 2**18
+"""Values of small blocks that are handed from one thread to the next at a time: 1 MB of float32, or
+16 blocks of 128 x 128."""
 
 
 @attrs.frozen
@@ -72,7 +72,12 @@ class BlockPlan:
     @property
     def group(self) -> int:
         """How many blocks are handed from one thread to the next at a time."""
-        return max(1, GROUP_PIXELS // self.pixels) * self.stack
+        blocks = {key: places[0].size for axis in self.axes for key, places in axis.places.items()}
+        values = max(
+            math.prod(blocks.get((member, axis), size) or 1 for axis, size in sizes.items())
+            for member, sizes in self.sizes.items()
+        )
+        return max(1, GROUP // (values * self.stack)) * self.stack
 
     @property
     def waste(self) -> float:

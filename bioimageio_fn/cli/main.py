@@ -53,7 +53,10 @@ def _sizes(
         return None if value is None else int(value)
     try:
         pairs = [part.split("=") for part in value.split(",")]
-        return {axis.strip(): int(size) for axis, size in pairs}
+        sizes = {axis.strip(): int(size) for axis, size in pairs}
+        if len(sizes) == len(pairs):
+            return sizes
+        raise click.BadParameter(f"{value!r} names an axis twice", context, option)
     except ValueError:
         raise click.BadParameter(f"{value!r} is not like y=512,x=512", context, option) from None
 
@@ -80,8 +83,8 @@ def cli() -> None:
     "--block-shape",
     callback=_sizes,
     metavar="AXIS=N,...",
-    help="Pixels of a block, such as y=512,x=512; other axes are not cut. Default: the blocks that"
-    " compute the fewest pixels.",
+    help="Pixels of a block, such as y=512,x=512 (other axes are not cut), or 512 for all axes in"
+    " space. Default: the blocks that compute the fewest pixels.",
 )
 @click.option(
     "--blocksize-parameter",
@@ -142,9 +145,6 @@ def _predict(
     for image in images:
         existing_path(location(image).file)
     pattern = _pattern(output, images)
-    if any(Path(pattern) == Path(image) for image in images):
-        raise click.UsageError(f"this would overwrite the image {pattern}")
-
     from ..making import create_prediction_pipeline
     from ..prediction import predict as predict_one
     from ..saving import output_path
@@ -161,7 +161,9 @@ def _predict(
 
 def _pattern(output: str, images: tuple[str, ...]) -> str:
     """The pattern of the output paths: a file for one image, else a folder or pattern for many."""
-    stems = [Path(image).stem for image in images]
+    from ..io.formats import stem
+
+    stems = [stem(image) for image in images]
     doubled = next((s for s in stems if stems.count(s) > 1), None)
     if doubled is not None:
         raise click.UsageError(f"several images are named {doubled}; their outputs would collide")

@@ -16,7 +16,7 @@ import attrs
 from ..errors import FileWriteError, MissingDependencyError
 from ..files import check_place
 
-__all__ = ["Location", "check_writable", "location", "require"]
+__all__ = ["Location", "check_writable", "location", "require", "stem"]
 
 TIFF = (".tif", ".tiff")
 HDF5 = (".h5", ".hdf5")
@@ -60,6 +60,20 @@ def location(path: str | os.PathLike[str]) -> Location:
                 inner = "/".join(whole.parts[len(file.parts) :])
                 return Location(file, suffix, inner)
     return Location(whole, whole.suffix.lower())
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """The name of an image: that of its file without suffixes, and its path in the file.
+
+    Examples:
+        >>> stem("data/cell_A1.tif"), stem("data/cells.h5/raw/0"), stem("slide.zarr.zip")
+        ('cell_A1', 'cells_raw_0', 'slide')
+    """
+    place = location(path)
+    name = place.file.stem
+    if place.suffix == ".zip":
+        name = name.removesuffix(".zarr")
+    return "_".join([name, *filter(None, place.inner.split("/"))])
 
 
 def require(suffix: str) -> Any:

@@ -24,7 +24,7 @@ from .chunks import chunk_shape
 from .formats import Location, require
 from .sources import StoredArray, only_one
 
-__all__ = ["new_hdf5", "open_hdf5"]
+__all__ = ["check_hdf5_replaceable", "new_hdf5", "open_hdf5"]
 
 _LINKS = 32
 _DEFAULT = "data"
@@ -113,7 +113,7 @@ def new_hdf5(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
         FileWriteError: if another dataset would be lost, or the file can not be written.
     """
     h5py = require(place.suffix)
-    _check_replaceable(place)
+    check_hdf5_replaceable(place)
     with writing(place.file):
         disk = _Disk(path, "x+")
     with disk:
@@ -121,7 +121,7 @@ def new_hdf5(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
             yield _Written(_new_dataset(file, place.inner or _DEFAULT, spec, shape), disk)
         with writing(place.file):
             disk.check()
-    _check_replaceable(place)
+    check_hdf5_replaceable(place)
 
 
 class _Disk(io.FileIO):
@@ -185,7 +185,7 @@ def _new_dataset(file: Any, name: str, spec: TensorSpec, shape: Sequence[int]) -
     return dataset
 
 
-def _check_replaceable(place: Location) -> None:
+def check_hdf5_replaceable(place: Location) -> None:
     """Refuse to replace a file that holds other datasets, or can not be read as HDF5."""
     if not place.file.exists():
         return

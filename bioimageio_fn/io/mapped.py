@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from mmap import mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ import numpy as np
 from ..errors import FileReadError
 from ..files import check_place, existing_path, writing
 
-__all__ = ["MappedFile", "mapped_npy", "new_npy"]
+__all__ = ["MappedFile", "mapped_npy", "new_npy", "unmapped"]
 
 Array = np.ndarray[Any, Any]
 
@@ -120,3 +121,19 @@ def new_npy(
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return mapped_npy(path)
+
+
+def unmapped(data: Any) -> Any:
+    """A NumPy memory map as a file that is mapped for each access; anything else as it is.
+
+    A part of a memory map stays one, as it does not know where in the file it lies.
+
+    Examples:
+        >>> unmapped("no memory map")
+        'no memory map'
+    """
+    is_whole = isinstance(data, np.memmap) and isinstance(data.base, mmap)
+    if not is_whole or data.filename is None or data.mode == "c":
+        return data
+    order: Literal["C", "F"] = "C" if data.flags.c_contiguous else "F"
+    return MappedFile(data.filename, data.dtype, data.shape, data.offset, order)

@@ -10,7 +10,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,15 +22,14 @@ from ..errors import FileWriteError
 from ..files import beside, writing
 from ..lazy import spelled_out
 from ..spec import TensorSpec
-from .formats import Location, check_writable, location
-from .hdf5 import new_hdf5
+from .formats import HDF5, Location, check_writable, location
+from .hdf5 import check_hdf5_replaceable, new_hdf5
 from .mapped import MappedFile, new_npy
 from .tiff import new_tiff
-from .zarrs import new_zarr
+from .zarrs import check_zarr_replaceable, new_zarr
 
-__all__ = ["Create", "Target", "created", "scratch"]
+__all__ = ["Target", "check_replaceable", "created", "created_together", "scratch"]
 
-Create: TypeAlias = Callable[[str, TensorSpec], MappedFile]
 _Maker: TypeAlias = Callable[
     [Path, Location, TensorSpec, Sequence[int]], AbstractContextManager[Any]
 ]
@@ -123,20 +122,42 @@ def created(path: str | os.PathLike[str], spec: TensorSpec) -> Iterator[Target]:
         False
         [[0, 7, 0], [0, 7, 0]]
     """
-    check_writable(path, spec.dtype, unit_range=False)
-    place = location(path)
-    if place.suffix not in _MAKERS:
-        raise FileWriteError(
-            f"{path} can not be written region by region",
-            expected=f"a file that ends in {', '.join(_MAKERS)}",
-            got=place.suffix,
-        )
-    shape = known_shape(place.file.name, spec)
-    with (
-        beside(place.file) as temporary,
-        _MAKERS[place.suffix](temporary, place, spec, shape) as array,
-    ):
-        yield Target(Path(path), array, shape, np.dtype(spec.dtype))
+    with created_together() as create:
+        yield create(path, spec)
+
+
+@contextmanager
+def created_together() -> Iterator[Callable[[str | os.PathLike[str], TensorSpec], Target]]:
+    """A function that makes tensors as `created` does, all of which take their places together.
+
+    What can fail (to pack what was written, to close a file) is done with all of them before the
+    first one takes its place.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with created_together() as create:
+        ...         for name in "ab":
+        ...             create(f"{folder}/{name}.npy", TensorSpec("x", (2,), "uint8"))[:] = 1
+        ...     sorted(os.listdir(folder))
+        ['a.npy', 'b.npy']
+    """
+    with ExitStack() as places, ExitStack() as files:
+
+        def create(path: str | os.PathLike[str], spec: TensorSpec) -> Target:
+            check_writable(path, spec.dtype, unit_range=False)
+            place = location(path)
+            if place.suffix not in _MAKERS:
+                raise FileWriteError(
+                    f"{path} can not be written region by region",
+                    expected=f"a file that ends in {', '.join(_MAKERS)}",
+                    got=place.suffix,
+                )
+            shape = known_shape(place.file.name, spec)
+            temporary = places.enter_context(beside(place.file))
+            maker = _MAKERS[place.suffix](temporary, place, spec, shape)
+            return Target(Path(path), files.enter_context(maker), shape, np.dtype(spec.dtype))
+
+        yield create
 
 
 @contextmanager
@@ -159,7 +180,9 @@ _MAKERS: Mapping[str, _Maker] = immutabledict(
 
 
 @contextmanager
-def scratch(folder: str | os.PathLike[str] | None = None) -> Iterator[Create]:
+def scratch(
+    folder: str | os.PathLike[str] | None = None,
+) -> Iterator[Callable[[str, TensorSpec], MappedFile]]:
     """A function that makes tensors on disk which are needed only within the block.
 
     Use it for what is larger than memory and is not a result: raw outputs of a network that are
@@ -197,6 +220,24 @@ def scratch(folder: str | os.PathLike[str] | None = None) -> Iterator[Create]:
             return new_npy(Path(own, f"{next(numbers)}.npy"), known_shape(name, spec), spec.dtype)
 
         yield create
+
+
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Refuse, before any work, to write where something stands that would be lost.
+
+    Raises:
+        FileWriteError: if that is a folder in the place of a file, a Zarr folder that holds more
+            than an array, or an HDF5 file with other datasets.
+    """
+    place = location(path)
+    if place.suffix == ".zarr":
+        check_zarr_replaceable(place.file)
+    elif place.file.is_dir():
+        raise FileWriteError(
+            f"can not write {path}", expected="a file", got="a folder stands there"
+        )
+    elif place.suffix in HDF5:
+        check_hdf5_replaceable(place)
 
 
 def known_shape(name: str, spec: TensorSpec) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from .chunks import chunk_shape
 from .formats import Location, require
 from .sources import StoredArray, only_one
 
-__all__ = ["new_zarr", "open_zarr"]
+__all__ = ["check_zarr_replaceable", "new_zarr", "open_zarr"]
 
 Region: TypeAlias = tuple[slice, ...]
 _THREADS = 4
@@ -91,7 +91,7 @@ def new_zarr(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
         FileWriteError: if something else would be lost, or the folder can not be written.
     """
     zarr = require(place.suffix)
-    _check_replaceable(place.file)
+    check_zarr_replaceable(place.file)
     with writing(place.file):
         array = zarr.create_array(
             store=str(path),
@@ -104,7 +104,7 @@ def new_zarr(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
         )
     with ThreadPoolExecutor(_THREADS) as threads:
         yield _Written(array, threads)
-    _check_replaceable(place.file)
+    check_zarr_replaceable(place.file)
 
 
 @attrs.frozen(eq=False)
@@ -146,7 +146,7 @@ def _cut(span: slice, step: int) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_zarr_replaceable(folder: Path) -> None:
     """Refuse to replace what is no single array: whoever asks for that has mistyped."""
     try:
         names = [path.name for path in folder.iterdir()]

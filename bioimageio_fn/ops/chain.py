@@ -17,6 +17,7 @@ import toolz
 from immutabledict import immutabledict
 from toolz import concat
 
+from ..arrays import as_array, is_lazy
 from ..axes import AxisId, MemberId
 from ..sample import Region, Sample, Stat, get_member, with_member
 from ..spec import SampleSpec, TensorSpec, tensor_spec
@@ -32,6 +33,7 @@ __all__ = [
     "block_safe_from",
     "compose",
     "cut_chain",
+    "in_memory",
     "is_bound",
     "is_joinable",
     "kernels_of",
@@ -85,8 +87,15 @@ def apply(chain: Iterable[Step], sample: Sample, *, lost: set[str] | None = None
             continue
         for number, step in steps:
             with place(number, step):
-                sample = step(sample)
+                sample = step(sample if isinstance(step, Transform) else in_memory(sample))
     return sample
+
+
+def in_memory(sample: Sample) -> Sample:
+    """A sample for a function that is no `Transform`, which may know of nothing but arrays."""
+    lazy = {name: t for name, t in sample.members.items() if is_lazy(t.data)}
+    read = {name: Tensor(as_array(t.data), t.axes) for name, t in lazy.items()}
+    return attrs.evolve(sample, members={**sample.members, **read}) if read else sample
 
 
 def is_joinable(numbered: tuple[int, Step]) -> bool:

@@ -22,7 +22,7 @@ from ..stats.compute import compute_sample_measures
 from ..stats.fold import Statistics, finalize, init, look_again, update
 from ..stats.measure import Measure
 from ..tensor import Tensor
-from .chain import Chain, bind_known, cut_chain, is_bound, place
+from .chain import Chain, bind_known, cut_chain, in_memory, is_bound, place
 from .records import EnsureDtype, Pointwise, ScaleLinear
 from .transform import Step, Transform
 from .view import View, computed, lazy_tensor, measured, pushed, spec_of
@@ -109,7 +109,7 @@ def _walked(
         step = at.steps[number]
         with place(number, step):
             if not isinstance(step, Transform):
-                at = _Walked(at.steps, step(_seen(at, lost=lost)), {})
+                at = _Walked(at.steps, step(in_memory(_seen(at, lost=lost))), {})
                 continue
             view = at.view(step.member)
             step.op.plan(spec_of(view))  # raises where the operation does not fit the tensor

@@ -19,7 +19,7 @@ import numpy as np
 from immutabledict import immutabledict
 
 from ..arrays import Array, as_array, cast, dtype_name, namespace, saturated, to_numpy, warn_of_loss
-from ..stats.walk import PIECE_ELEMENTS, Key, pieces, reads, within
+from ..stats.walk import PIECE_ELEMENTS, Key, parts, pieces, reads, within
 from .affine import Affine, rounded, then
 
 __all__ = [
@@ -184,7 +184,10 @@ def run_into(target: Any, kernels: Iterable[Kernel], data: Array, *, lost: set[s
     """
     steps = joined(kernels, dtype_name(data.dtype))
     whole = tuple({i for step in steps if isinstance(step, Function) for i in step.whole})
-    for key, part in reads(data, whole):
+    # what is packed in parts is packed once if it is written part by part
+    by_target = getattr(data, "chunks", None) is None and getattr(target, "chunks", None)
+    for key in parts(target if by_target else data, whole):
+        part = to_numpy(data[key])
         target[key] = run([cut_kernel(step, key) for step in steps], part, lost=lost)
 
 
@@ -209,10 +212,6 @@ def made_ready(kernels: Iterable[Kernel], dtype: str, *, to_measure: bool = Fals
 
 
 _AFFINE = ("center", "factor", "shift")
-
-
-def _always(dtype: str, _: str) -> str:
-    return dtype
 
 
 def _multiply_add(x: Array, center: Any, factor: Any, shift: Any) -> Array:
@@ -273,7 +272,7 @@ def _part(parameter_: Any, key: Key) -> Any:
 
 
 class Mapped:
-    """An array behind kernels, to be measured; it computes only what is asked of it.
+    """An array behind kernels, which computes only what is asked of it.
 
     An affine map at its end is computed in float64, see `run`. Along the dimensions `whole` it
     must be read whole.

@@ -59,7 +59,7 @@ def prepared(chain: Iterable[Step], spec: SampleSpec) -> Prepared | None:
     by_member = toolz.groupby(lambda numbered: numbered[1].member, steps)
     tensors = {member: spec.members[member] for member in by_member}
     made = {m: made_ready(kernels_of(by_member[m], t), t.dtype) for m, t in tensors.items()}
-    return Prepared({member: kernels for member, kernels in made.items() if kernels})
+    return Prepared(made)
 
 
 def applied(chain: Prepared, sample: Sample, lost: set[str]) -> Sample:
@@ -70,6 +70,7 @@ def applied(chain: Prepared, sample: Sample, lost: set[str]) -> Sample:
     """
     for member, kernels in chain.kernels.items():
         tensor = sample.members[member]
-        changed = Tensor(run_ready(kernels, tensor.data, lost), tensor.axes)
-        sample = with_member(sample, member, changed)
+        data = run_ready(kernels, tensor.data, lost)
+        if data is not tensor.data:
+            sample = with_member(sample, member, Tensor(data, tensor.axes))
     return sample

@@ -114,7 +114,7 @@ def test_an_image_that_would_be_overwritten_is_refused(tmp_path):
 
     done = invoke("predict", DEMO[0], tmp_path / "a.npy", "-o", tmp_path / "a.npy")
 
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert "overwrite" in done.stderr
     assert np.load(tmp_path / "a.npy").shape == (64, 64)
 
