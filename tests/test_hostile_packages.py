@@ -431,7 +431,7 @@ def test_external_data_of_onnx_outside_of_the_package(folder, tmp_path, location
     outcomes = opened(path, [LOAD, PREDICT])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "BackendError", "onnxruntime can not open weights.onnx")
+    refused(outcomes, [PREDICT], "UnsafePackageError", "takes weights from outside of its folder")
 
 
 def test_external_data_of_onnx_that_the_description_finds_outside(folder, tmp_path):
