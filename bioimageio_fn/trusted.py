@@ -99,8 +99,8 @@ class FileCode:
             raise _refused(
                 f"{what}: {self.name} of {self.path.name}",
                 self.said,
-                f"read {self.path}, and pass trust_code=True or trust_code={{'{self.sha256}'}} "
-                "if you trust it",
+                f"read {self.path}, and pass trust_code=True (--trust-code)"
+                f" or trust_code={{'{self.sha256}'}} if you trust it",
                 instead,
                 **place,
             )
@@ -144,7 +144,8 @@ class LibraryCode:
             raise _refused(
                 f"{what}: {self.name} of the library {self.module}",
                 self.said,
-                "pass trust_code=True if you trust it; there is no file that a sha256 could be of",
+                "pass trust_code=True (--trust-code) if you trust it;"
+                " there is no file that a sha256 could be of",
                 instead,
             )
 

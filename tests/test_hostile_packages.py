@@ -145,7 +145,10 @@ def test_code_that_makes_the_network(folder, canary, make):
 
     loaded(outcomes, LOAD)
     refused(outcomes, [PREDICT, STATE_DICT], "UntrustedCodeError", "Net of net.py")
-    assert f"read {folder / 'net.py'}, and pass trust_code=True" in outcomes[PREDICT].text
+    assert (
+        f"read {folder / 'net.py'}, and pass trust_code=True (--trust-code)"
+        in outcomes[PREDICT].text
+    )
 
 
 def test_code_of_a_custom_step(folder, canary):

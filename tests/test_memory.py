@@ -6,7 +6,8 @@ import textwrap
 
 import numpy as np
 import pytest
-from descriptions import build, image05
+import torch
+from descriptions import build, image05, step
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -190,3 +191,80 @@ def test_a_limit_is_kept_by_the_whole_process(weights_format):
     done = subprocess.run(code, check=True, capture_output=True, text=True)
 
     assert 20 * MB < int(done.stdout) <= limit
+
+
+def test_a_limit_is_kept_where_outputs_have_many_channels(tmp_path):
+    def net(x):
+        return (np.repeat(x, 64, axis=1),)
+
+    pipeline = fn.create_prediction_pipeline(build(image05(halo=2, out_channels=64)), backend=net)
+    fn.predict(model=pipeline, inputs=image(64), save_output_path=tmp_path / "small.npy")
+    source = image(1000)
+    with metered() as peak:
+        before = peak()
+        result = fn.predict(
+            model=pipeline,
+            inputs=source,
+            save_output_path=tmp_path / "out.npy",
+            memory_limit="150MB",
+            progressbar=False,
+        )
+        taken = peak() - before
+
+    assert taken < 150 * MB  # the output has 256 MB
+    np.testing.assert_array_equal(result["out"].data[0, 63, 500:510], source[0, 0, 500:510])
+
+
+def test_pages_of_a_memory_map_of_the_user_do_not_count(tmp_path):
+    pre = [{"id": "zero_mean_unit_variance", "kwargs": {"axes": ["y", "x"]}}]
+    np.save(tmp_path / "in.npy", image(5000))
+    mapped = np.load(tmp_path / "in.npy", mmap_mode="r")
+    pipeline = pipeline_of(lambda x: (x,), pre=pre)
+    with metered() as peak:
+        before = peak()
+        fn.predict(
+            model=pipeline,
+            inputs=mapped,
+            save_output_path=tmp_path / "out.npy",
+            memory_limit="80MB",
+            progressbar=False,
+        )
+        assert peak() - before < 80 * MB  # the image has 100 MB
+
+
+def test_a_network_of_another_library_is_measured_with_its_arrays():
+    seen = []
+
+    def net(x):
+        seen.append(type(x))
+        return (torch.sigmoid(x),)
+
+    result = fn.predict(
+        model=pipeline_of(net),
+        inputs=torch.zeros((1, 1, 100, 100)),
+        memory_limit="1GB",
+        progressbar=False,
+    )
+
+    assert set(seen) == {torch.Tensor}
+    assert float(result["out"].data.max()) == 0.5
+
+
+def test_objects_are_found_in_memory_and_count(tmp_path):
+    stars = step(
+        "stardist_postprocessing",
+        prob_threshold=0.5,
+        nms_threshold=0.3,
+        n_rays=8,
+        grid=[1, 1],
+        b=0,
+    )
+    model, net = image05(halo=2, out_dtype="int32", post=[stars]), Hungry()
+    with pytest.raises(BlockError, match="outputs alone take more.*objects are found in memory"):
+        fn.predict(
+            model=fn.create_prediction_pipeline(build(model), backend=net),
+            inputs=image(2000),
+            save_output_path=tmp_path / "labels.tif",
+            memory_limit="50MB",
+        )
+    assert net.pixels == []

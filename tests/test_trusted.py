@@ -75,7 +75,8 @@ def test_code_of_a_file_does_not_run_without_consent(source, canary, said):
     assert (
         "this model runs code of its own: double of step.py (tensor 'out', step 'custom')" in text
     )
-    assert f"read {source}, and pass trust_code=True or trust_code={{'{digest(source)}'}}" in text
+    assert f"read {source}, and pass trust_code=True (--trust-code)" in text
+    assert f"or trust_code={{'{digest(source)}'}} if you trust it" in text
     assert isinstance(caught.value, PermissionError)
     assert not canary.exists()
 

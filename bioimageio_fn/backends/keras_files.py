@@ -49,8 +49,8 @@ def check_keras_file(path: Path, said: Consent) -> bool:
         raise UntrustedCodeError(
             f"{path.name} runs code of its own: {code}",
             expected="your consent",
-            remedy=f"pass trust_code=True or trust_code={{'{digest}'}} if you trust it, or choose"
-            " other weights of the model",
+            remedy="pass trust_code=True (--trust-code)"
+            f" or trust_code={{'{digest}'}} if you trust it, or choose other weights of the model",
         )
     return trusts(said, digest)
 

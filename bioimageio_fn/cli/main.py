@@ -77,8 +77,13 @@ def cli() -> None:
     help="Where to write: a .tif, .png, .npy, .zarr or .h5 file, a folder, or a pattern with"
     " {sample_id} (stem of the image) and {output_id}.",
 )
-@click.option("--weights-format", help="onnx or torchscript; default: what can be run here.")
-@click.option("--device", help="cpu (default), cuda, cuda:N or mps.")
+@click.option("--weights-format", help="Such as onnx; default: the first that can be run here.")
+@click.option("--device", help="cpu, cuda, cuda:N or mps; default: a GPU if there is one.")
+@click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Let Python code that comes with the model run. Read it before.",
+)
 @click.option(
     "--block-shape",
     callback=_sizes,
@@ -105,6 +110,7 @@ def predict(
     output: str,
     weights_format: str | None,
     device: str | None,
+    trust_code: bool,
     block_shape: Any,
     blocksize_parameter: Any,
     memory_limit: str | None,
@@ -121,6 +127,7 @@ def predict(
       bioimageio-fn predict model.zip cells.tif -o probability.tif
       bioimageio-fn predict model.zip slide.zarr -o result.zarr --memory-limit 2GB
     """
+    opening = {"weights_format": weights_format, "devices": device, "trust_code": trust_code}
     options = {
         "input_block_shape": block_shape,
         "blocksize_parameter": blocksize_parameter,
@@ -128,17 +135,22 @@ def predict(
         "progressbar": False if quiet else None,
     }
     with _one_line(debug=debug):
-        _predict(model, images, output, weights_format, device, options)
+        _predict(model, images, output, opening, options)
 
 
 def _predict(
     model: str,
     images: tuple[str, ...],
     output: str,
-    weights_format: str | None,
-    device: str | None,
+    opening: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> None:
+    """Predict images.
+
+    Args:
+        opening: keywords of `create_prediction_pipeline`.
+        options: keywords of `predict`.
+    """
     from ..files import existing_path
     from ..io.formats import location
 
@@ -149,9 +161,7 @@ def _predict(
     from ..prediction import predict as predict_one
     from ..saving import output_path
 
-    with create_prediction_pipeline(
-        model, weights_format=weights_format, devices=device
-    ) as pipeline:
+    with create_prediction_pipeline(model, **opening) as pipeline:
         for image in images:
             result = predict_one(model=pipeline, inputs=image, save_output_path=pattern, **options)
             for name in result.members:

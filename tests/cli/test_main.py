@@ -1,5 +1,6 @@
 """The command line: exit codes, one-line errors, and files where they are said to be."""
 
+import hashlib
 import subprocess
 import sys
 import time
@@ -7,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from descriptions import image05, write
 
 import bioimageio_fn as fn
 from bioimageio_fn.cli.main import cli
@@ -173,3 +175,59 @@ def test_a_folder_may_have_a_dot_in_its_name(tmp_path):
 
     assert done.exit_code == 0, done.output
     assert (tmp_path / "out.d" / "image_probability.tif").exists()
+
+
+# ---------------------------------------------------------------- blocks, memory, code
+
+
+@pytest.mark.parametrize("options", [["--block-shape", "y=128,x=192"], ["--block-shape", "128"],
+                                     ["--blocksize-parameter", "5"],
+                                     ["--blocksize-parameter", "y=4, x=5"],
+                                     ["--memory-limit", "300MB"], []], ids=str)  # fmt: skip
+def test_blocks_of_any_kind_give_the_same(demo, tmp_path, options):
+    out = tmp_path / "p.zarr"
+
+    done = invoke("predict", *DEMO, "-o", out, "--quiet", *options)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{out}\n", "")
+    expected = np.asarray(demo(read_image(fn.demo_image())))
+    np.testing.assert_allclose(read_image(out), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--block-shape", "y:512"], 2, "'y:512' is not like y=512,x=512"),
+        (["--block-shape", "y=64,y=128"], 2, "'y=64,y=128' names an axis twice"),
+        (["--block-shape", "q=64"], 1, "block_shape names an axis that the inputs do not have"),
+        (["--block-shape", "y=65"], 1, "the model does not take blocks of this size"),
+        (["--block-shape", "y=64", "--blocksize-parameter", "1"], 1, "expected one of them"),
+        (["--memory-limit", "2 cups"], 1, "expected such as 2GB or 500MB, got 2 cups"),
+        (["--memory-limit", "2MB"], 1, "more memory than it may"),
+    ],
+)
+def test_blocks_that_make_no_sense_are_one_line(tmp_path, options, code, message):
+    done = invoke("predict", *DEMO, "-o", tmp_path / "p.zarr", *options)
+
+    assert done.exit_code == code
+    assert message in " ".join(done.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_code_of_a_model_runs_only_if_it_is_trusted(tmp_path):
+    np.save(tmp_path / "image.npy", np.ones((1, 1, 8, 8), "float32"))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    code = folder / "step.py"
+    code.write_text("def double():\n    return lambda x: x * 2\n", encoding="utf-8")
+    digest = hashlib.sha256(code.read_bytes()).hexdigest()
+    custom = {"id": "custom", "callable": "double", "source": "step.py", "sha256": digest}
+    write(folder, image05(post=[custom]))
+    args = ["predict", folder, tmp_path / "image.npy", "-o", tmp_path / "out.npy"]
+
+    refused, done = invoke(*args), invoke(*args, "--trust-code")
+
+    assert refused.exit_code == 1
+    assert "pass trust_code=True (--trust-code)" in refused.stderr
+    assert done.exit_code == 0, done.output
+    assert (np.load(tmp_path / "out.npy") == 2).all()
