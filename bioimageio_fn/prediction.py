@@ -10,11 +10,12 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .blocks.choose import MemoryModel
 from .blocks.records import BlockPlan
 from .contract.records import ModelContract
 from .errors import AxesError, BlockError, DeviceError, FileWriteError
@@ -213,16 +214,11 @@ def _predicted(
     """A sample predicted, and saved if asked for."""
     plan = default_plan(pipeline, sample, **blocks)
     in_regions = path is not None and written_in_regions(path)
-    with ExitStack() as stack:
-        memory = None
-        if limit is not None:
-            in_memory = not in_regions or makes_labels(pipeline.contract)
-            held = _held(pipeline.contract, plan, limit) if in_memory else 0
-            memory = measured_memory(pipeline, sample, limit, held=held)
-            plan = default_plan(pipeline, sample, memory=memory, **blocks)
-            pipeline = stack.enter_context(kept_within(pipeline, limit))
+    in_memory = not in_regions or makes_labels(pipeline.contract)
+    held = _held(pipeline.contract, plan, limit) if limit is not None and in_memory else 0
+    with _limited(pipeline, sample, blocks, limit, held) as (kept, memory):
         # without a plan, blocks may get smaller
-        run_it = partial(run_one, pipeline, sample, plan=plan if blocks else None, memory=memory)
+        run_it = partial(run_one, kept, sample, plan=plan if blocks else None, memory=memory)
         if path is None:
             return run_it()
         if in_regions and (plan.count > 1 or limit is not None):
@@ -231,6 +227,28 @@ def _predicted(
         result = run_it()
     save_sample(result, path)
     return result
+
+
+@contextmanager
+def _limited(
+    pipeline: Pipeline,
+    sample: Sample,
+    blocks: Mapping[str, Any],
+    limit: Limit | None,
+    held: int,
+) -> Iterator[tuple[Pipeline, MemoryModel | None]]:
+    """A pipeline that keeps a limit, and what blocks may take.
+
+    Raises:
+        BlockError: if blocks that are asked for, or the smallest ones, take more.
+    """
+    if limit is None:
+        yield pipeline, None
+        return
+    memory = measured_memory(pipeline, sample, limit, held=held)
+    default_plan(pipeline, sample, memory=memory, **blocks)
+    with kept_within(pipeline, limit) as kept:
+        yield kept, memory
 
 
 def _held(contract: ModelContract, plan: BlockPlan, limit: Limit) -> int:
