@@ -9,6 +9,7 @@ import torch
 from descriptions import axis05, build, image04, image05, model05, ref, sized, tensor05
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import Recording
 
 import bioimageio_fn as fn
 from bioimageio_fn.blocks.join import crop, gaussian, linear
@@ -224,21 +225,6 @@ def test_a5_a_plain_dict_is_a_block_shape_of_a_model_with_one_input():
 
 
 # ---------------------------------------------------------------- what is read
-
-
-class Recording:
-    """A source on disk that counts how often each pixel is read."""
-
-    def __init__(self, array):
-        self.array, self.reads = array, np.zeros(array.shape, int)
-        self.shape, self.dtype = array.shape, array.dtype
-
-    def __getitem__(self, key):
-        self.reads[key] += 1
-        return self.array[key]
-
-    def __array__(self, *_, **__):
-        raise AssertionError("read as a whole")
 
 
 @pytest.mark.parametrize(("pre", "passes"), [([], 1), ([{"id": "zero_mean_unit_variance",

@@ -15,6 +15,7 @@ import zarr
 from descriptions import axis05, build, image05, model05, ref, sized, step, tensor05
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stored import Recording
 
 import bioimageio_fn as fn
 from bioimageio_fn.arrays import is_lazy
@@ -178,21 +179,6 @@ def test_one_block_is_in_memory_and_in_the_file(name, tmp_path):
     assert isinstance(result["out"].data, np.ndarray)
     stored = fn.read_image(tmp_path / name)
     np.testing.assert_array_equal(stored != 0, np.asarray(result).reshape(stored.shape))
-
-
-class Recording:
-    """A source on disk that counts how often each pixel is read."""
-
-    def __init__(self, array):
-        self.array, self.reads = array, np.zeros(array.shape, int)
-        self.shape, self.dtype = array.shape, array.dtype
-
-    def __getitem__(self, key):
-        self.reads[key] += 1
-        return self.array[key]
-
-    def __array__(self, *_, **__):
-        raise AssertionError("read as a whole")
 
 
 @pytest.mark.parametrize(("chain", "passes"), [("nothing", 1), ("on blocks", 2),
