@@ -1,4 +1,4 @@
-"""What other programs find in the files that this package writes."""
+"""What other programs find in the files that this package writes, and what is read of a source."""
 
 from pathlib import Path
 
