@@ -58,7 +58,7 @@ def _through(
     """What the network makes of blocks that it gets at a time."""
     if len(blocks) == 1:
         outputs = _forward(backend, contract, blocks[0].sample)
-        return [attrs.evolve(blocks[0], sample=outputs)]
+        return [SampleBlock(outputs, blocks[0].meta)]
     outputs = _forward(backend, contract, _stacked([block.sample for block in blocks]))
     parts = [_layer(outputs, i, len(blocks)) for i in range(len(blocks))]
     return [

@@ -35,14 +35,19 @@ Stat: TypeAlias = Mapping[Hashable, Tensor]
 
 
 def _members(members: Mapping[Any, Tensor]) -> immutabledict[MemberId, Tensor]:
-    if not isinstance(members, Mapping):
+    if type(members) is not dict and not isinstance(members, Mapping):
         raise ArrayError(
             "a sample is made of named tensors", expected="{id: Tensor}", got=type(members).__name__
         )
     return immutabledict({MemberId(name): tensor for name, tensor in members.items()})
 
 
+_NOTHING: immutabledict[Hashable, Tensor] = immutabledict()
+
+
 def _values(stat: Mapping[Any, Any]) -> immutabledict[Hashable, Tensor]:
+    if not stat:  # most samples
+        return _NOTHING
     return immutabledict({m: _value(m, v) for m, v in stat.items()})
 
 

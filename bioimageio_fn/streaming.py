@@ -96,10 +96,19 @@ def finished_blocks(
     after = _on_blocks(work.after[: work.on_blocks], plan, lost)
     whole = _paddable(apply(work.before[:head], work.sample, lost=lost), contract, plan)
     blocks = map(before, split(whole, plan, skip=skip))
-    coming = ahead(blocks, group=plan.group) if plan.count - len(skip) > plan.group else blocks
+    waits = _waits(whole, plan) and plan.count - len(skip) > plan.group
+    coming = ahead(blocks, group=plan.group) if waits else blocks
     through = forward_blocks(work.backend, contract, coming, stack=plan.stack)
     with closed_behind(coming, through):
         yield from map(after, through)
+
+
+def _waits(sample: Sample, plan: BlockPlan) -> bool:
+    """Whether blocks take longer to be made than to be handed from one thread to the next.
+
+    Small blocks of arrays in memory do not: threads would only wait for one another.
+    """
+    return plan.group == plan.stack or any(is_lazy(t.data) for t in sample.members.values())
 
 
 def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sample:

@@ -175,19 +175,18 @@ def slice_axes(tensor: Tensor, regions: Mapping[Id, tuple[int, int]]) -> Tensor:
     """
     _check_axes(tensor, regions)
     by_id = {AxisId(axis): region for axis, region in regions.items()}
-    sizes = tensor.sizes
-    for axis, (start, stop) in by_id.items():
-        if not 0 <= start <= stop <= sizes[axis]:
+    key = []
+    for axis, size in zip(tensor.axes, tensor.shape, strict=True):
+        start, stop = by_id.get(axis, (0, size))
+        if not 0 <= start <= stop <= size:
             raise SizeError(
                 "this region is not within the tensor",
                 axis=axis,
-                expected=f"0 <= start <= stop <= {sizes[axis]}",
+                expected=f"0 <= start <= stop <= {size}",
                 got=f"({start}, {stop})",
             )
-    if not by_id:
-        return tensor
-    key = tuple(slice(*by_id[axis]) if axis in by_id else slice(None) for axis in tensor.axes)
-    return Tensor(tensor.data[key], tensor.axes)
+        key.append(slice(start, stop) if axis in by_id else slice(None))
+    return Tensor(tensor.data[tuple(key)], tensor.axes) if by_id else tensor
 
 
 def crop(tensor: Tensor, widths: Mapping[Id, tuple[int, int]]) -> Tensor:

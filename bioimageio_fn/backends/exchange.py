@@ -12,7 +12,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from ..arrays import DTYPES, cast, to_numpy
+from ..arrays import DTYPES, cast, dtype_name, to_numpy
 
 __all__ = ["as_numpy", "as_torch", "like"]
 
@@ -25,8 +25,8 @@ def as_numpy(array: Any, dtype: str | None) -> np.ndarray[Any, Any]:
         dtype: the type that the network takes; None, or one that NumPy lacks, for any.
     """
     data = to_numpy(array)
-    native = data.dtype.newbyteorder("=").name
-    return np.asarray(cast(data, dtype if dtype in DTYPES else native), order="C")
+    wanted = dtype if dtype in DTYPES else dtype_name(data.dtype)
+    return np.asarray(cast(data, wanted), order="C")
 
 
 def as_torch(array: Any, device: str, *, channels_last: bool = False) -> Any:
