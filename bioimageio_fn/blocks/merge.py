@@ -95,49 +95,51 @@ def written(
     Raises:
         BlockError, BackendError: as `merge`; for missing blocks when all others are through.
     """
-    seen = set(before)
+    seen, count = set(before), plan.count
     weights = {} if join is crop else join_weights(plan, join)
 
     def write(block: SampleBlock) -> None:
-        _check_block(block, seen, targets, plan)
+        _check_block(block, seen, targets, plan.sizes, count)
         seen.add(block.meta.index)
         for name, tensor in block.sample.members.items():
             region = block.meta.regions.get(name, {})
             _check_size(name, tensor, region, plan)
-            if plan.count == 1 and create is None:
+            if count == 1 and create is None:
                 targets[name] = _own(tensor, region).data
                 continue
             if name not in targets:
                 targets[name] = _target(name, tensor, region, plan, create, blend=bool(weights))
             _write(targets[name], name, tensor, region, weights)
 
-    if create is not None and plan.count > plan.group:
+    if create is not None and count > plan.group:
         yield from behind(blocks, write, group=plan.group)
     else:
         for block in blocks:
             write(block)
             yield block
-    if len(seen) != plan.count:
-        missing = sorted(set(range(plan.count)) - seen)
-        raise BlockError(
-            "blocks are missing", expected=f"{plan.count} blocks", got=f"no {missing[:5]}"
-        )
+    if len(seen) != count:
+        missing = sorted(set(range(count)) - seen)
+        raise BlockError("blocks are missing", expected=f"{count} blocks", got=f"no {missing[:5]}")
 
 
 def _check_block(
-    block: SampleBlock, seen: Collection[int], members: Collection[str], plan: BlockPlan
+    block: SampleBlock,
+    seen: Collection[int],
+    members: Collection[str],
+    known: Collection[str],
+    count: int,
 ) -> None:
     index = block.meta.index
     if index in seen:
         raise BlockError("a block came twice", got=f"block {index}")
-    if index >= plan.count or block.meta.count != plan.count:
+    if index >= count or block.meta.count != count:
         raise BlockError(
             "a block is not one of this plan",
-            expected=f"one of {plan.count} blocks",
+            expected=f"one of {count} blocks",
             got=f"block {index} of {block.meta.count}",
         )
     for name in block.sample.members:
-        if name not in plan.sizes:
+        if name not in known:
             raise BlockError("the plan does not say where this tensor belongs", tensor=name)
     if seen and set(block.sample.members) != set(members):
         raise BlockError(
