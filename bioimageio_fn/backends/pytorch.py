@@ -28,7 +28,7 @@ from ..errors import (
 from ..files import sha256_of
 from ..ops.custom import frozen, plain
 from ..package import local_file, staged
-from ..trusted import Consent, FileCode, LibraryCode, TrustCode, consent
+from ..trusted import Consent, FileCode, LibraryCode, TrustCode, consent, importable
 from .modules import free_memory, network_of, torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
@@ -99,7 +99,8 @@ def trusted_code(
     Args:
         architecture: as described.
         trust_code: what the caller has said about the package's code. Of a set of sha256 values
-            every Python file has to have its own: what lies beside the code can be run by it.
+            every file that Python can import has to have its own: what lies beside the code can be
+            run by it.
         instead: another way on than consent, for the error.
 
     Raises:
@@ -113,7 +114,7 @@ def trusted_code(
         return library
     _code(architecture.file, architecture.callable, said).check(what, instead=instead)
     for ref in architecture.beside:
-        if ref.name.endswith(".py"):
+        if importable(ref.name):
             _code(ref, "all", said).check("what lies beside it can be run by it", instead=instead)
     folder = staged([architecture.file, *architecture.beside])
     code = _code(architecture.file, architecture.callable, said)

@@ -338,6 +338,22 @@ def test_consent_to_a_file_is_none_to_code_beside_it(tmp_path):
     assert fn.load_backend(path, trust_code={digest(CODE.encode()), digest(b"x = 1")})
 
 
+@pytest.mark.parametrize(
+    "name", ["helper.pyc", "helper.PY", "helper.so", "helper.pyd", "helper.zip", "sub/helper.pth"]
+)
+def test_code_beside_a_file_may_be_compiled_or_packed(tmp_path, name):
+    path = package(
+        tmp_path / "m", image05(), saved(trained().state_dict()), attachments=[{"source": name}]
+    )
+    (path.parent / "sub").mkdir()
+    (path.parent / name).write_bytes(b"code")
+    text = f"lies beside it can be run.*: all of {name.removeprefix('sub/')}"
+
+    with pytest.raises(UntrustedCodeError, match=text):
+        fn.load_backend(path, trust_code={digest(CODE.encode())})
+    assert fn.load_backend(path, trust_code={digest(CODE.encode()), digest(b"code")})
+
+
 def test_other_code_than_the_described_is_refused(tmp_path):
     path = package(tmp_path / "m", image05(), saved(trained().state_dict()))
     (path.parent / "net.py").write_text("raise SystemExit('was run')", encoding="utf-8")
