@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -130,6 +131,7 @@ def _tensors(path: Path, device: str) -> Mapping[str, Any]:
     import torch
 
     _check_version(torch.__version__)
+    _check_stored(path)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except UnpicklingError as error:
@@ -149,6 +151,25 @@ def _tensors(path: Path, device: str) -> Mapping[str, Any]:
             got=f"other things, such as {others[0]}" if others else type(state).__name__,
         )
     return dict(values)
+
+
+def _check_stored(path: Path) -> None:
+    # PyTorch writes archives without compression: what comes out of one lies in it
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise BackendError(f"torch can not open {path.name}: {error}") from error
+    packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
+    if packed or sum(m.file_size for m in members) > path.stat().st_size:
+        raise UnsafePackageError(
+            f"more would come out of {path.name} than it holds",
+            expected="tensors without compression, as PyTorch saves them",
+            got=f"{packed[0]}, which is compressed" if packed else "members that overlap",
+            remedy="load the weights and save them again with torch.save",
+        )
 
 
 def _check_version(version: str) -> None:

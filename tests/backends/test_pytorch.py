@@ -1,5 +1,6 @@
 """State dicts of PyTorch: the network is code, and runs with consent; the weights are tensors."""
 
+import copy
 import hashlib
 import io
 import json
@@ -7,6 +8,7 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -243,7 +245,7 @@ def test_code_does_not_run_without_consent(tmp_path, model, said):
 
     text = str(caught.value)
     assert text.startswith("these weights need code of the model: Net of net.py: expected your")
-    assert f"trust_code=True or trust_code={{'{digest(code.encode())}'}}" in text
+    assert f"trust_code=True (--trust-code) or trust_code={{'{digest(code.encode())}'}}" in text
     assert str(path.parent / "net.py") in text
     assert not canary.exists()
 
@@ -438,6 +440,34 @@ def test_weights_that_are_no_state_dict_are_an_error(tmp_path, state, got):
     path = package(tmp_path / "m", image05(), saved(state))
 
     with pytest.raises(BackendError, match=f"weights.pt is no state dict.*{got}"):
+        fn.predict(model=path, inputs=IMAGE, trust_code=True)
+
+
+def test_weights_that_are_compressed_are_refused_before_anything_comes_out(tmp_path):
+    plain, packed = io.BytesIO(saved({"weight": torch.zeros(10**6)})), io.BytesIO()
+    with (
+        zipfile.ZipFile(plain) as source,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    path = package(tmp_path / "m", image05(), packed.getvalue())
+
+    with pytest.raises(UnsafePackageError, match="would come out of weights.pt.*is compressed"):
+        fn.predict(model=path, inputs=IMAGE, trust_code=True)
+
+
+def test_weights_whose_parts_share_their_place_are_refused(tmp_path):
+    content = io.BytesIO(saved({"weight": torch.zeros(10**4)}))
+    with zipfile.ZipFile(content, "a") as archive:
+        (data,) = (m for m in archive.infolist() if m.filename.endswith("data/0"))
+        other = copy.copy(data)
+        other.filename = data.filename.replace("data/0", "data/1")
+        archive.filelist.append(other)
+        archive.writestr("x", "")  # so that the list is written again
+    path = package(tmp_path / "m", image05(), content.getvalue())
+
+    with pytest.raises(UnsafePackageError, match="would come out of weights.pt.*that overlap"):
         fn.predict(model=path, inputs=IMAGE, trust_code=True)
 
 
