@@ -40,6 +40,13 @@ _OLDEST = (2, 6)
 """PyTorch before 2.6 runs code that is hidden in weights, though told not to (CVE-2025-32434)."""
 
 
+def _typed(value: Any) -> Any:
+    """What keywords are compared by: of 1, 1.0 and True, which are equal, each is its own."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _typed(inner)) for name, inner in value.items())
+    return tuple(map(_typed, value)) if isinstance(value, tuple) else (type(value), value)
+
+
 @attrs.frozen(kw_only=True)
 class PytorchBackend(Recipe):
     """A file of tensors and code for their network, as a function of arrays.
@@ -51,7 +58,7 @@ class PytorchBackend(Recipe):
     """
 
     code: FileCode | LibraryCode
-    kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=frozen)
+    kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=frozen, eq=_typed)
     strict: bool = True
 
     framework: ClassVar[str] = "torch"

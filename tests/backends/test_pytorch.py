@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -54,6 +55,15 @@ def not_a_network():
 
 def broken():
     raise OSError("no such weights")
+
+class Kind(torch.nn.Module):
+    def __init__(self, given):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(3.0))
+        self.kind = [int, float, bool].index(type(given[0]["a"]))
+
+    def forward(self, x):
+        return x + self.kind
 
 class Two(torch.nn.Module):
     def __init__(self):
@@ -208,6 +218,21 @@ def test_inputs_and_outputs_are_bound_by_name_else_by_order(tmp_path, ids):
         assert (first.tolist(), second.tolist()) == ([30 - 1, 60 - 2], [10, 20])
     assert [port.name for port in backend.signature.inputs] == (
         ["a", "b"] if ids == ("a", "b") else ["b", "a"]
+    )
+
+
+def test_keywords_that_are_equal_and_of_other_types_make_other_networks(tmp_path):
+    path, code = two(tmp_path)
+    code = attrs.evolve(code, name="Kind")
+    backends = [
+        PytorchBackend(path, code=code, kwargs={"given": [{"a": a}]}) for a in (1, 1.0, True)
+    ]
+
+    assert [backend(np.zeros(1, "float32"))[0].item() for backend in backends] == [0, 1, 2]
+    assert len(set(backends)) == 3
+    assert {pickle.loads(pickle.dumps(b)) for b in backends} == set(backends)
+    assert PytorchBackend(path, code=code, kwargs={"a": 1, "b": [2]}) == PytorchBackend(
+        path, code=code, kwargs={"b": (2,), "a": 1}
     )
 
 
