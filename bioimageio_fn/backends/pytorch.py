@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar
@@ -78,9 +78,8 @@ class PytorchBackend(Recipe):
         state = _tensors(path, device)
         module = _network(self.code, self.kwargs)
         _fill(module, state, path.name, strict=self.strict)
-        parameters = inspect.signature(module.forward).parameters.values()
-        ports = [Port(p.name, optional=_optional(p)) for p in parameters if p.kind in _NAMED]
-        return network_of(module.to(device), ports, device)
+        ports, by_position = _ports(module.forward, len(self.input_ids))
+        return network_of(module.to(device), ports, device, by_position=by_position)
 
     def close(self) -> None:
         """Free the network, on a GPU too; it is opened again when it is needed."""
@@ -88,7 +87,18 @@ class PytorchBackend(Recipe):
         free_memory()
 
 
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+def _ports(forward: Callable[..., Any], count: int) -> tuple[list[Port], int]:
+    """The inputs of a function that is given so many, and how many of them have no name for it."""
+    ports: list[Port] = []
+    by_position = 0
+    for p in inspect.signature(forward).parameters.values():
+        if p.kind == p.VAR_POSITIONAL:
+            ports += [Port(f"{p.name}[{i}]") for i in range(count - len(ports))]
+        elif p.kind != p.VAR_KEYWORD:
+            ports.append(Port(p.name, optional=_optional(p)))
+        if p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY):
+            by_position = len(ports)
+    return ports, by_position
 
 
 def _optional(parameter: inspect.Parameter) -> bool | None:

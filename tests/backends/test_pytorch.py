@@ -65,6 +65,22 @@ class Kind(torch.nn.Module):
     def forward(self, x):
         return x + self.kind
 
+class Unnamed(Kind):
+    def __init__(self):
+        super().__init__([{"a": 1}])
+
+class Any(Unnamed):
+    def forward(self, *xs, mask=None):
+        return 10 * xs[0] + xs[1] if mask is None else mask
+
+class Rest(Unnamed):
+    def forward(self, a, *rest):
+        return 10 * a + rest[0]
+
+class Places(Unnamed):
+    def forward(self, b, a, c=None, /, mask=None):
+        return 10 * b + a
+
 class Two(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -234,6 +250,25 @@ def test_keywords_that_are_equal_and_of_other_types_make_other_networks(tmp_path
     assert PytorchBackend(path, code=code, kwargs={"a": 1, "b": [2]}) == PytorchBackend(
         path, code=code, kwargs={"b": (2,), "a": 1}
     )
+
+
+@pytest.mark.parametrize(
+    ("callable_", "ids", "expected"),
+    [
+        ("Any", ("a", "b"), 12),
+        ("Any", ("b", "a"), 12),
+        ("Rest", ("a", "b"), 12),
+        ("Rest", ("raw", "a"), 12),
+        ("Places", ("x", "y"), 12),
+        ("Places", ("a", "b"), 21),
+    ],
+)
+def test_inputs_without_a_name_are_given_by_position(tmp_path, callable_, ids, expected):
+    path, code = two(tmp_path)
+    code = attrs.evolve(code, name=callable_)
+    backend = PytorchBackend(path, code=code, input_ids=ids)
+
+    assert backend(np.float32([1]), np.float32([2]))[0].item() == expected
 
 
 def test_an_input_that_is_absent_is_none(tmp_path):
