@@ -58,14 +58,14 @@ def consent(trust_code: TrustCode) -> Consent:
     """
     if isinstance(trust_code, bool):
         return trust_code
-    values = [trust_code] if isinstance(trust_code, str) else list(trust_code)
-    if isinstance(trust_code, str) or not all(map(_is_sha256, values)):
+    several = isinstance(trust_code, Collection) and not isinstance(trust_code, str)
+    if not several or not all(map(_is_sha256, trust_code)):
         raise UntrustedCodeError(
             "this does not say which code is trusted",
             expected="trust_code=True, trust_code=False, or a set of sha256 values",
             got=f"trust_code={trust_code!r}"[:200],
         )
-    return frozenset(value.lower() for value in values)
+    return frozenset(value.lower() for value in trust_code)
 
 
 def _is_sha256(value: object) -> bool:
