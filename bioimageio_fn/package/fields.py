@@ -24,7 +24,6 @@ NODES = 50_000
 """Values that it may have, those of aliases counted each time; long text counts as several."""
 DEPTH = 50
 """How deep values may lie in one another."""
-
 DIGITS = 1000
 """Digits that a number may have: of many more Python can make none, or can not write it."""
 
