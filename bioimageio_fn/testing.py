@@ -108,7 +108,8 @@ def check_inputs_unchanged(backend: Function, inputs: Arrays) -> None:
         for array in (a for a in arrays if a is not None):
             array.flags.writeable = writeable
         backend(*arrays)
-        same = all(a is None or np.array_equal(a, b) for a, b in zip(arrays, inputs, strict=True))
+        pairs = zip(arrays, inputs, strict=True)
+        same = all(a is None or np.array_equal(a, b, equal_nan=True) for a, b in pairs)
         _check(same, "a backend does not write to its inputs", "other values in them")
 
 

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
-from importlib import import_module
+from importlib import import_module, machinery
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
@@ -28,7 +28,16 @@ from .files import sha256_of
 from .ops.custom import Custom, Ready
 from .package import local_file
 
-__all__ = ["Consent", "FileCode", "LibraryCode", "TrustCode", "consent", "ready", "trusts"]
+__all__ = [
+    "Consent",
+    "FileCode",
+    "LibraryCode",
+    "TrustCode",
+    "consent",
+    "importable",
+    "ready",
+    "trusts",
+]
 
 TrustCode: TypeAlias = bool | Collection[str]
 """What a caller says: code may run (True), not (False), or files with one of these sha256 may."""
@@ -49,14 +58,14 @@ def consent(trust_code: TrustCode) -> Consent:
     """
     if isinstance(trust_code, bool):
         return trust_code
-    values = [trust_code] if isinstance(trust_code, str) else list(trust_code)
-    if isinstance(trust_code, str) or not all(map(_is_sha256, values)):
+    several = isinstance(trust_code, Collection) and not isinstance(trust_code, str)
+    if not several or not all(map(_is_sha256, trust_code)):
         raise UntrustedCodeError(
             "this does not say which code is trusted",
             expected="trust_code=True, trust_code=False, or a set of sha256 values",
             got=f"trust_code={trust_code!r}"[:200],
         )
-    return frozenset(value.lower() for value in values)
+    return frozenset(value.lower() for value in trust_code)
 
 
 def _is_sha256(value: object) -> bool:
@@ -66,6 +75,22 @@ def _is_sha256(value: object) -> bool:
 def trusts(said: Consent, sha256: str) -> bool:
     """Whether code in a file of this sha256 may run."""
     return said if isinstance(said, bool) else sha256.lower() in said
+
+
+# those of every system, as a package may be opened on another one than this
+_IMPORTED = (*machinery.all_suffixes(), ".pyd", ".pyw", ".so", ".zip", ".egg", ".whl", ".pth")
+
+
+def importable(name: str) -> bool:
+    """Whether Python may import a file of this name, or what is in it, where it finds one.
+
+    Examples:
+        >>> [importable(name) for name in ("net.py", "NET.PY", "net.pyc", "net.pyd", "nets.zip")]
+        [True, True, True, True, True]
+        >>> importable("table.csv")
+        False
+    """
+    return name.lower().endswith(_IMPORTED)
 
 
 @attrs.frozen

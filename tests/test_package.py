@@ -1,5 +1,6 @@
 """Opening packages: paths are answered at once, files are checked before they are used."""
 
+import io
 import json
 import shutil
 import socket
@@ -19,6 +20,7 @@ from bioimageio_fn.errors import (
     MissingFileError,
 )
 from bioimageio_fn.package import local_file
+from bioimageio_fn.package.tensors import _load_npy
 
 # the format library does not close the files that it hashes
 LEAVES_FILES_OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -131,10 +133,53 @@ def test_a_test_tensor_that_is_a_pickle_is_not_opened(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, np.array([{}], object), allow_pickle=True)
 
-    from bioimageio_fn.package.tensors import _load_npy
-
     with pytest.raises(FileReadError, match=r"x\.npy"):
         _load_npy(FileRef(path, None))
+
+
+def npy(shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+def npz():
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(3))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(npy("(10**15,)"), id="computed"),
+        pytest.param(npy(f"({10**15},)"), id="huge"),
+        pytest.param(npy(f"({10**30}, 0)"), id="huge and empty"),
+        pytest.param(npy("(-1,)") + bytes(4), id="negative"),
+        pytest.param(npy("((((("), id="unclosed"),
+        pytest.param(npy("(" * 3000), id="deep"),
+        pytest.param(npy("(1L, "), id="of Python 2"),
+        pytest.param(npy("(4,)") + bytes(4), id="cut"),
+        pytest.param(npz(), id="archive"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_a_test_tensor_that_is_broken_is_an_error_of_ours(tmp_path, content):
+    (tmp_path / "x.npy").write_bytes(content)
+
+    with pytest.raises(FileReadError, match=r"can not read x\.npy as a NumPy array: ."):
+        _load_npy(FileRef(tmp_path / "x.npy", None))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (2, 3)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_test_tensor_is_read_as_it_was_saved(tmp_path, shape, order):
+    array = np.asarray(np.random.default_rng(0).random(shape), ">f4", order=order)
+    np.save(tmp_path / "x.npy", array)
+
+    read = _load_npy(FileRef(tmp_path / "x.npy", None))
+
+    np.testing.assert_array_equal(read, array, strict=True)
+    assert type(read) is np.ndarray
 
 
 @LEAVES_FILES_OPEN

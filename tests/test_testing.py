@@ -54,6 +54,12 @@ def test_an_input_may_be_left_out(tmp_path):
     check_backend(backend, [X, None], direct(X, None))
 
 
+def test_inputs_may_have_pixels_that_are_no_number():
+    holes = np.where(X < 0.5, np.nan, X)
+
+    check_backend(lambda x: (x + 1,), [holes])
+
+
 def test_plain_functions_keep_what_applies_to_them():
     module = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
 

@@ -6,6 +6,7 @@ import os
 import pickle
 
 import attrs
+import numpy as np
 import pytest
 from descriptions import build, image05
 
@@ -48,7 +49,13 @@ def model_of(source, **fields):
     return build(image05(post=[step | fields]))
 
 
-@pytest.mark.parametrize("said", [DIGEST, [DIGEST, 3], {"short"}, [b"ab" * 32], {DIGEST + "0"}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(DIGEST, [DIGEST, 3], {"short"}, [b"ab" * 32], {DIGEST + "0"}),
+        *(None, 1, 3.5, np.True_, object()),
+    ],
+)
 def test_what_is_no_consent_is_an_error(said):
     with pytest.raises(UntrustedCodeError, match="expected trust_code=True, trust_code=False, or"):
         consent(said)

@@ -21,6 +21,7 @@ from ..contract.files import (
 )
 from ..contract.read import model_contract
 from ..errors import BioimageioFnError, DeviceError, MissingDependencyError, WeightsFormatError
+from ..files import sha256_of
 from ..package import described, local_file_with
 from ..trusted import TrustCode, consent
 from .devices import spelled
@@ -100,7 +101,7 @@ def load_backend(
     path = local_file_with(refs[name], beside)
     recipe: Recipe = recipe_class(name)(
         path,
-        sha256=refs[name].sha256,
+        sha256=_digest(path, refs[name].sha256),
         device=devices[0],
         input_ids=[t.id for t in contract.inputs],
         output_ids=[t.id for t in contract.outputs],
@@ -114,12 +115,16 @@ def load_backend(
     return replicas if len(devices) > 1 else recipe
 
 
-def _placed(
-    path: Path, ref: FileRef, beside: Sequence[FileRef]
-) -> tuple[tuple[Path, str | None], ...]:
+def _placed(path: Path, ref: FileRef, beside: Sequence[FileRef]) -> tuple[tuple[Path, str], ...]:
     """The files that lie beside one, as they do in the package, with their sha256."""
     root = path.parents[ref.place.count("/")]
-    return tuple((root / other.place, other.sha256) for other in beside)
+    places = ((root / other.place, other.sha256) for other in beside)
+    return tuple((place, _digest(place, sha256)) for place, sha256 in places)
+
+
+def _digest(path: Path, described: str | None) -> str:
+    # a recipe without it would be equal to that of another content, and share its network
+    return described or sha256_of(path)
 
 
 def _with_code(name: str, description: Any, trust_code: TrustCode) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from ..errors import BackendError
@@ -26,7 +27,12 @@ def torch_devices() -> tuple[str, ...]:
 
 
 def network_of(
-    module: Any, inputs: Sequence[Port], device: str, *, channels_last: bool = False
+    module: Any,
+    inputs: Sequence[Port],
+    device: str,
+    *,
+    channels_last: bool = False,
+    by_position: int = 0,
 ) -> Network:
     """A module as a network.
 
@@ -35,18 +41,21 @@ def network_of(
         inputs: the arguments of its `forward`.
         device: that device.
         channels_last: whether images come to it with their channels side by side in memory.
+        by_position: how many of the first arguments are given by their place, not by name.
     """
     import torch
 
     module.eval()
+    places = [port.name for port in inputs[:by_position]]
 
     def run(feed: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
         given = {
             name: None if a is None else as_torch(a, device, channels_last=channels_last)
             for name, a in feed.items()
         }
+        first = [given.pop(name) for name in takewhile(given.__contains__, places)]
         with torch.inference_mode():
-            return _tensors(module(**given), wanted)
+            return _tensors(module(*first, **given), wanted)
 
     return Network(inputs, (), run)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, ClassVar
@@ -28,7 +29,7 @@ from ..errors import (
 from ..files import sha256_of
 from ..ops.custom import frozen, plain
 from ..package import local_file, staged
-from ..trusted import Consent, FileCode, LibraryCode, TrustCode, consent
+from ..trusted import Consent, FileCode, LibraryCode, TrustCode, consent, importable
 from .modules import free_memory, network_of, torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
@@ -37,6 +38,13 @@ __all__ = ["PytorchBackend", "trusted_code"]
 
 _OLDEST = (2, 6)
 """PyTorch before 2.6 runs code that is hidden in weights, though told not to (CVE-2025-32434)."""
+
+
+def _typed(value: Any) -> Any:
+    """What keywords are compared by: of 1, 1.0 and True, which are equal, each is its own."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _typed(inner)) for name, inner in value.items())
+    return tuple(map(_typed, value)) if isinstance(value, tuple) else (type(value), value)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +58,7 @@ class PytorchBackend(Recipe):
     """
 
     code: FileCode | LibraryCode
-    kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=frozen)
+    kwargs: Mapping[str, Any] = attrs.field(factory=immutabledict, converter=frozen, eq=_typed)
     strict: bool = True
 
     framework: ClassVar[str] = "torch"
@@ -70,9 +78,8 @@ class PytorchBackend(Recipe):
         state = _tensors(path, device)
         module = _network(self.code, self.kwargs)
         _fill(module, state, path.name, strict=self.strict)
-        parameters = inspect.signature(module.forward).parameters.values()
-        ports = [Port(p.name, optional=_optional(p)) for p in parameters if p.kind in _NAMED]
-        return network_of(module.to(device), ports, device)
+        ports, by_position = _ports(module.forward, len(self.input_ids))
+        return network_of(module.to(device), ports, device, by_position=by_position)
 
     def close(self) -> None:
         """Free the network, on a GPU too; it is opened again when it is needed."""
@@ -80,7 +87,18 @@ class PytorchBackend(Recipe):
         free_memory()
 
 
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+def _ports(forward: Callable[..., Any], count: int) -> tuple[list[Port], int]:
+    """The inputs of a function that is given so many, and how many of them have no name for it."""
+    ports: list[Port] = []
+    by_position = 0
+    for p in inspect.signature(forward).parameters.values():
+        if p.kind == p.VAR_POSITIONAL:
+            ports += [Port(f"{p.name}[{i}]") for i in range(count - len(ports))]
+        elif p.kind != p.VAR_KEYWORD:
+            ports.append(Port(p.name, optional=_optional(p)))
+        if p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY):
+            by_position = len(ports)
+    return ports, by_position
 
 
 def _optional(parameter: inspect.Parameter) -> bool | None:
@@ -99,7 +117,8 @@ def trusted_code(
     Args:
         architecture: as described.
         trust_code: what the caller has said about the package's code. Of a set of sha256 values
-            every Python file has to have its own: what lies beside the code can be run by it.
+            every file that Python can import has to have its own: what lies beside the code can be
+            run by it.
         instead: another way on than consent, for the error.
 
     Raises:
@@ -113,7 +132,7 @@ def trusted_code(
         return library
     _code(architecture.file, architecture.callable, said).check(what, instead=instead)
     for ref in architecture.beside:
-        if ref.name.endswith(".py"):
+        if importable(ref.name):
             _code(ref, "all", said).check("what lies beside it can be run by it", instead=instead)
     folder = staged([architecture.file, *architecture.beside])
     code = _code(architecture.file, architecture.callable, said)
@@ -129,6 +148,7 @@ def _tensors(path: Path, device: str) -> Mapping[str, Any]:
     import torch
 
     _check_version(torch.__version__)
+    _check_stored(path)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except UnpicklingError as error:
@@ -148,6 +168,25 @@ def _tensors(path: Path, device: str) -> Mapping[str, Any]:
             got=f"other things, such as {others[0]}" if others else type(state).__name__,
         )
     return dict(values)
+
+
+def _check_stored(path: Path) -> None:
+    # PyTorch writes archives without compression: what comes out of one lies in it
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise BackendError(f"torch can not open {path.name}: {error}") from error
+    packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
+    if packed or sum(m.file_size for m in members) > path.stat().st_size:
+        raise UnsafePackageError(
+            f"more would come out of {path.name} than it holds",
+            expected="tensors without compression, as PyTorch saves them",
+            got=f"{packed[0]}, which is compressed" if packed else "members that overlap",
+            remedy="load the weights and save them again with torch.save",
+        )
 
 
 def _check_version(version: str) -> None:

@@ -1,8 +1,9 @@
 """Open networks of this process.
 
 What holds here: each recipe is opened once for each process, also when threads ask at the same
-time; threads that open different recipes do not wait for one another; a forked child opens its
-own, as threads of a runtime do not survive a fork.
+time; threads that open different recipes do not wait for one another; a child process opens its
+own, also one that was forked, whose runtime has lost its threads. That does not make every runtime
+run there: PyTorch waits for ever in a child that was forked after it had run.
 """
 
 from __future__ import annotations

@@ -46,8 +46,11 @@ class TorchscriptBackend(Recipe):
         free_memory()
 
 
-# what fails, or is slower, where the channels of an image lie side by side in memory
-_NEED_PLANES = ("aten::view", "aten::as_strided", "aten::instance_norm")
+# what fails, is slower, or gives something else where the channels of an image lie side by side
+_NEED_PLANES = (
+    *("aten::view", "aten::view_as", "aten::as_strided", "aten::instance_norm"),
+    *("aten::is_contiguous", "aten::stride", "aten::set_", "aten::resize_"),
+)
 
 
 def _takes_channels_last(module: Any) -> bool:

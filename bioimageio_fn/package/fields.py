@@ -9,6 +9,7 @@ see different things.
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import attrs
@@ -23,8 +24,11 @@ NODES = 50_000
 """Values that it may have, those of aliases counted each time; long text counts as several."""
 DEPTH = 50
 """How deep values may lie in one another."""
+DIGITS = 1000
+"""Digits that a number may have: of many more Python can make none, or can not write it."""
 
 _TEXT_OF_A_NODE = 32
+_NUMBER = re.compile("[-+]?(0[xob][0-9a-f_]+|[0-9_]+)", re.IGNORECASE)
 
 
 def fields_of(content: bytes, name: str) -> dict[str, Any]:
@@ -35,7 +39,7 @@ def fields_of(content: bytes, name: str) -> dict[str, Any]:
         name: of its file, for errors.
 
     Raises:
-        UnsafePackageError: if it is too long, too deep, or has too many values.
+        UnsafePackageError: if it is too long or deep, or has too many values or too long a number.
         DescriptionError: if it is no YAML, or holds something else than named fields.
 
     Examples:
@@ -119,6 +123,9 @@ class _Measure:
         elif kind in {"SequenceEndEvent", "MappingEndEvent"}:
             self._finish(self.around.pop())
         elif kind == "ScalarEvent":
+            if len(event.value) > DIGITS and _NUMBER.fullmatch(event.value):
+                limit = f"at most {DIGITS} digits"
+                raise _unsafe(f"{self.name} has too long a number", expected=limit)
             self._count(nodes := 1 + len(event.value) // _TEXT_OF_A_NODE, 0)
             self._finish(_Subtree(event.anchor, nodes))
         elif kind == "AliasEvent":

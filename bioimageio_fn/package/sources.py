@@ -17,7 +17,7 @@ import attrs
 
 from ..archives import unpacked, unpacked_file
 from ..contract.files import check_sha256
-from ..errors import DescriptionError, FileReadError, MissingFileError
+from ..errors import DescriptionError, FileReadError, MissingFileError, UnsafePackageError
 from ..files import existing_path, looks_like_path, sha256_of
 from .fields import LENGTH
 
@@ -55,7 +55,7 @@ def found(source: Source, *, sha256: str | None = None, progressbar: Any = None)
     Raises:
         MissingFileError: if it looks like a path and nothing is there, or is no known id.
         HashMismatchError: if it is another file than the one meant.
-        UnsafePackageError, FileReadError: if an archive is refused, or can not be read.
+        UnsafePackageError, FileReadError: if an archive or a link is refused, or can not be read.
         DescriptionError: if there is no description, or this is no source.
     """
     if isinstance(source, zipfile.ZipFile):
@@ -81,7 +81,7 @@ def _in_archive(archive: zipfile.ZipFile, sha256: str | None) -> Found:
 
 def _on_disk(path: Path, sha256: str | None) -> Found:
     if path.is_dir():
-        path = path / _name_in(path)
+        path = _described_in(path)
     elif not path.is_file():
         raise FileReadError(f"not a file that could be read: {path}")
     elif zipfile.is_zipfile(path):
@@ -92,15 +92,23 @@ def _on_disk(path: Path, sha256: str | None) -> Found:
 
 
 def _in_folder(folder: Path, source: str) -> Found:
-    name = _name_in(folder)
-    return Found(_beginning(folder / name), folder, name, source)
+    path = _described_in(folder)
+    return Found(_beginning(path), folder, path.name, source)
 
 
-def _name_in(folder: Path) -> str:
+def _described_in(folder: Path) -> Path:
+    """The description in a folder; one that a user names may be a link, one that is found not."""
     from bioimageio.spec.utils import identify_bioimageio_yaml_file_name
 
     names = [path.name for path in folder.iterdir() if path.is_file()]
-    return identify_bioimageio_yaml_file_name(names)
+    path = folder / identify_bioimageio_yaml_file_name(names)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UnsafePackageError(
+            f"{path.name} is a file outside of the package: a link leads out of the package",
+            got=path.resolve(),
+            remedy="put the file into the folder, or name it itself",
+        )
+    return path
 
 
 def _beginning(path: Path) -> bytes:

@@ -254,6 +254,30 @@ class Planes(torch.nn.Module):
         return y.view(y.shape[0], -1)
 
 
+class PlanesAs(Planes):
+    def forward(self, x: torch.Tensor):
+        y = self.convolution(x)
+        return y.view_as(torch.zeros(y.shape[0], y.shape[1] * y.shape[2] * y.shape[3]))
+
+
+class Contiguous(Planes):
+    def forward(self, x: torch.Tensor):
+        y = self.convolution(x)
+        return y + (1.0 if y.is_contiguous() else 0.0)
+
+
+class Strides(Planes):
+    def forward(self, x: torch.Tensor):
+        y = self.convolution(x)
+        return y + y.stride(1)
+
+
+class Resized(Planes):
+    def forward(self, x: torch.Tensor):
+        y = self.convolution(x).clone()
+        return y.resize_([y.shape[0], y.shape[1] * y.shape[2] * y.shape[3]])
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
     ("network", "taken"),
@@ -261,8 +285,12 @@ class Planes(torch.nn.Module):
         (torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3)), True),
         (torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.InstanceNorm2d(3)), False),
         (Planes(), False),
+        (PlanesAs(), False),
+        (Contiguous(), False),
+        (Strides(), False),
+        (Resized(), False),
     ],
-    ids=["convolution", "instance norm", "view"],
+    ids=["convolution", "instance norm", "view", "view_as", "contiguous", "stride", "resize"],
 )
 @pytest.mark.parametrize("how", [torch.jit.script, lambda m: torch.jit.freeze(torch.jit.script(m))])
 def test_channels_lie_side_by_side_only_where_the_network_takes_that(tmp_path, network, taken, how):

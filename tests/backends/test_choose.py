@@ -1,18 +1,25 @@
 """Which weights are run: the first that can be, and one error for all where none can."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from descriptions import image05, write
+import torch
+from descriptions import image05, torchscript, write
 
 import bioimageio_fn as fn
 from bioimageio_fn.backends import formats
 from bioimageio_fn.backends.formats import FORMATS
 from bioimageio_fn.backends.onnx import OnnxBackend
 from bioimageio_fn.backends.torchscript import TorchscriptBackend
-from bioimageio_fn.errors import DeviceError, MissingDependencyError, WeightsFormatError
+from bioimageio_fn.errors import (
+    DeviceError,
+    HashMismatchError,
+    MissingDependencyError,
+    WeightsFormatError,
+)
 
 FREE_OF_CODE = [name for name in FORMATS if name != "pytorch_state_dict"]
 
@@ -152,6 +159,34 @@ def test_a_device_that_is_none_is_refused():
 def test_the_name_that_users_know_is_the_same_function():
     assert fn.create_model_adapter is fn.load_backend
     assert isinstance(fn.load_backend(fn.demo_model()), OnnxBackend)
+
+
+class Gain(torch.nn.Module):
+    def __init__(self, gain):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(gain))
+
+    def forward(self, x):
+        return x * self.gain
+
+
+def test_weights_that_were_written_anew_are_another_network(tmp_path):
+    path = write(tmp_path / "m", image05(), weights={"torchscript": torchscript(Gain(2.0))})
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    del fields["weights"]["torchscript"]["sha256"]
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    image = np.ones((1, 1, 8, 8), "float32")
+    before = fn.load_backend(path)
+    assert before(image)[0].max() == 2
+
+    (path.parent / "weights.pt").write_bytes(torchscript(Gain(5.0)))
+
+    after = fn.load_backend(path)
+    assert after != before
+    assert after(image)[0].max() == 5
+    before.close()
+    with pytest.raises(HashMismatchError, match="weights.pt was changed"):
+        before(image)
 
 
 def test_choosing_imports_no_framework():

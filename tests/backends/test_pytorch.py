@@ -1,5 +1,6 @@
 """State dicts of PyTorch: the network is code, and runs with consent; the weights are tensors."""
 
+import copy
 import hashlib
 import io
 import json
@@ -7,7 +8,9 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
+import zipfile
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -52,6 +55,31 @@ def not_a_network():
 
 def broken():
     raise OSError("no such weights")
+
+class Kind(torch.nn.Module):
+    def __init__(self, given):
+        super().__init__()
+        self.gain = torch.nn.Parameter(torch.tensor(3.0))
+        self.kind = [int, float, bool].index(type(given[0]["a"]))
+
+    def forward(self, x):
+        return x + self.kind
+
+class Unnamed(Kind):
+    def __init__(self):
+        super().__init__([{"a": 1}])
+
+class Any(Unnamed):
+    def forward(self, *xs, mask=None):
+        return 10 * xs[0] + xs[1] if mask is None else mask
+
+class Rest(Unnamed):
+    def forward(self, a, *rest):
+        return 10 * a + rest[0]
+
+class Places(Unnamed):
+    def forward(self, b, a, c=None, /, mask=None):
+        return 10 * b + a
 
 class Two(torch.nn.Module):
     def __init__(self):
@@ -209,6 +237,40 @@ def test_inputs_and_outputs_are_bound_by_name_else_by_order(tmp_path, ids):
     )
 
 
+def test_keywords_that_are_equal_and_of_other_types_make_other_networks(tmp_path):
+    path, code = two(tmp_path)
+    code = attrs.evolve(code, name="Kind")
+    backends = [
+        PytorchBackend(path, code=code, kwargs={"given": [{"a": a}]}) for a in (1, 1.0, True)
+    ]
+
+    assert [backend(np.zeros(1, "float32"))[0].item() for backend in backends] == [0, 1, 2]
+    assert len(set(backends)) == 3
+    assert {pickle.loads(pickle.dumps(b)) for b in backends} == set(backends)
+    assert PytorchBackend(path, code=code, kwargs={"a": 1, "b": [2]}) == PytorchBackend(
+        path, code=code, kwargs={"b": (2,), "a": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("callable_", "ids", "expected"),
+    [
+        ("Any", ("a", "b"), 12),
+        ("Any", ("b", "a"), 12),
+        ("Rest", ("a", "b"), 12),
+        ("Rest", ("raw", "a"), 12),
+        ("Places", ("x", "y"), 12),
+        ("Places", ("a", "b"), 21),
+    ],
+)
+def test_inputs_without_a_name_are_given_by_position(tmp_path, callable_, ids, expected):
+    path, code = two(tmp_path)
+    code = attrs.evolve(code, name=callable_)
+    backend = PytorchBackend(path, code=code, input_ids=ids)
+
+    assert backend(np.float32([1]), np.float32([2]))[0].item() == expected
+
+
 def test_an_input_that_is_absent_is_none(tmp_path):
     path, code = two(tmp_path)
     backend = PytorchBackend(path, code=code, input_ids=("a", "b", "mask"), output_ids=("sum",))
@@ -243,7 +305,7 @@ def test_code_does_not_run_without_consent(tmp_path, model, said):
 
     text = str(caught.value)
     assert text.startswith("these weights need code of the model: Net of net.py: expected your")
-    assert f"trust_code=True or trust_code={{'{digest(code.encode())}'}}" in text
+    assert f"trust_code=True (--trust-code) or trust_code={{'{digest(code.encode())}'}}" in text
     assert str(path.parent / "net.py") in text
     assert not canary.exists()
 
@@ -338,6 +400,22 @@ def test_consent_to_a_file_is_none_to_code_beside_it(tmp_path):
     assert fn.load_backend(path, trust_code={digest(CODE.encode()), digest(b"x = 1")})
 
 
+@pytest.mark.parametrize(
+    "name", ["helper.pyc", "helper.PY", "helper.so", "helper.pyd", "helper.zip", "sub/helper.pth"]
+)
+def test_code_beside_a_file_may_be_compiled_or_packed(tmp_path, name):
+    path = package(
+        tmp_path / "m", image05(), saved(trained().state_dict()), attachments=[{"source": name}]
+    )
+    (path.parent / "sub").mkdir()
+    (path.parent / name).write_bytes(b"code")
+    text = f"lies beside it can be run.*: all of {name.removeprefix('sub/')}"
+
+    with pytest.raises(UntrustedCodeError, match=text):
+        fn.load_backend(path, trust_code={digest(CODE.encode())})
+    assert fn.load_backend(path, trust_code={digest(CODE.encode()), digest(b"code")})
+
+
 def test_other_code_than_the_described_is_refused(tmp_path):
     path = package(tmp_path / "m", image05(), saved(trained().state_dict()))
     (path.parent / "net.py").write_text("raise SystemExit('was run')", encoding="utf-8")
@@ -422,6 +500,34 @@ def test_weights_that_are_no_state_dict_are_an_error(tmp_path, state, got):
     path = package(tmp_path / "m", image05(), saved(state))
 
     with pytest.raises(BackendError, match=f"weights.pt is no state dict.*{got}"):
+        fn.predict(model=path, inputs=IMAGE, trust_code=True)
+
+
+def test_weights_that_are_compressed_are_refused_before_anything_comes_out(tmp_path):
+    plain, packed = io.BytesIO(saved({"weight": torch.zeros(10**6)})), io.BytesIO()
+    with (
+        zipfile.ZipFile(plain) as source,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    path = package(tmp_path / "m", image05(), packed.getvalue())
+
+    with pytest.raises(UnsafePackageError, match="would come out of weights.pt.*is compressed"):
+        fn.predict(model=path, inputs=IMAGE, trust_code=True)
+
+
+def test_weights_whose_parts_share_their_place_are_refused(tmp_path):
+    content = io.BytesIO(saved({"weight": torch.zeros(10**4)}))
+    with zipfile.ZipFile(content, "a") as archive:
+        (data,) = (m for m in archive.infolist() if m.filename.endswith("data/0"))
+        other = copy.copy(data)
+        other.filename = data.filename.replace("data/0", "data/1")
+        archive.filelist.append(other)
+        archive.writestr("x", "")  # so that the list is written again
+    path = package(tmp_path / "m", image05(), content.getvalue())
+
+    with pytest.raises(UnsafePackageError, match="would come out of weights.pt.*that overlap"):
         fn.predict(model=path, inputs=IMAGE, trust_code=True)
 
 

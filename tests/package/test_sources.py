@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -174,6 +175,21 @@ def test_an_open_archive_is_a_model(tmp_path, monkeypatch):
         assert load(on_disk).name == load(other).name == NAME
     with pytest.raises(DescriptionError, match="the zip archive is closed"):
         load(on_disk)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
+def test_a_description_that_is_a_link_out_of_its_folder_is_refused(tmp_path):
+    folder = shutil.copytree(fn.demo_model(), tmp_path / "model")
+    outside = (folder / "bioimageio.yaml").rename(tmp_path / "bioimageio.yaml")
+    (folder / "bioimageio.yaml").symlink_to(outside)
+
+    with pytest.raises(UnsafePackageError, match="bioimageio.yaml is a file outside of the pack"):
+        load(folder)
+    assert load(folder / "bioimageio.yaml").name == NAME  # which was named, and not found
+    (folder / "bioimageio.yaml").unlink()
+    outside.rename(folder / "other.yaml")
+    (folder / "bioimageio.yaml").symlink_to("other.yaml")
+    assert load(folder).name == NAME
 
 
 def test_a_file_that_is_no_file_does_not_block(tmp_path):
