@@ -19,7 +19,8 @@ from ..errors import (
     WeightsFormatError,
 )
 from .devices import kind_of
-from .keras_framework import keras_framework
+from .keras_framework import keras_framework, old_keras
+from .versions import installed_version
 
 __all__ = ["FORMATS", "WeightsFormat", "obstacle", "recipe_class"]
 
@@ -95,6 +96,10 @@ def obstacle(name: str, devices: Sequence[str | None] = (None,)) -> BioimageioFn
                 f"the package {package} is not installed",
                 remedy=f"pip install 'bioimageio_fn[{entry.extra}]'",
             )
+    if "keras" in entry.packages and (version := installed_version("keras")) is not None:
+        problem = old_keras(version)
+        if problem is not None:
+            return problem
     for device in devices:
         if device is not None and kind_of(device) not in entry.devices:
             return DeviceError(

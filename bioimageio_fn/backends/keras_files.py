@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer")
 """Layers that hold code: bytecode of Python, a pickle, the path of a SavedModel."""
 
 
-def check_keras_file(path: Path, said: Consent) -> bool:
+def check_keras_file(path: Path, said: Consent, known: Callable[[str], Any]) -> bool:
     """Refuse a `.keras` or HDF5 file that does more than hold a network.
 
     Args:
         path: the file.
         said: what the caller has said about code.
+        known: what Keras has under a name that its user has registered, or None.
 
     Returns:
         Whether code in it may run.
@@ -44,7 +46,7 @@ def check_keras_file(path: Path, said: Consent) -> bool:
     except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
         raise FileReadError(f"can not read {path.name} as a file of Keras: {error}") from error
     digest = sha256_of(path)
-    code = None if trusts(said, digest) else _code_in(config)
+    code = None if trusts(said, digest) else _code_in(config, known)
     if code is not None:
         raise UntrustedCodeError(
             f"{path.name} runs code of its own: {code}",
@@ -96,7 +98,7 @@ def _link_in(group: Any) -> str | None:
     return None
 
 
-def _code_in(config: Any) -> str | None:
+def _code_in(config: Any, known: Callable[[str], Any]) -> str | None:
     """What in the config of a model is code, or None."""
     coming = [config]
     while coming:
@@ -109,5 +111,17 @@ def _code_in(config: Any) -> str | None:
                 return f"a layer of the kind {name}"
             if name == "__lambda__" or part.get("function_type") == "lambda":
                 return "a function as bytecode"
+            if not _of_keras(part.get("module")) and not _registered(part, known):
+                return f"{name} of the library {part['module']}"
             coming += part.values()
     return None
+
+
+def _of_keras(module: Any) -> bool:
+    return module in (None, "builtins", "keras") or str(module).startswith("keras.")
+
+
+def _registered(part: dict[str, Any], known: Callable[[str], Any]) -> bool:
+    """Whether something is what the user has registered with Keras, so that nothing is imported."""
+    name = part.get("config" if part.get("class_name") == "function" else "registered_name")
+    return isinstance(name, str) and known(name) is not None

@@ -17,11 +17,13 @@ from networks import described, images, network
 from through_predict import BOTH, CASES, check_case, check_optional
 
 import bioimageio_fn as fn
+from bioimageio_fn.backends.formats import obstacle
 from bioimageio_fn.backends.keras import KerasBackend
 from bioimageio_fn.backends.keras_framework import keras_framework
 from bioimageio_fn.errors import (
     BackendError,
     FileReadError,
+    MissingDependencyError,
     UnsafePackageError,
     UntrustedCodeError,
 )
@@ -211,6 +213,63 @@ def test_consent_goes_from_load_backend_to_the_file(tmp_path):
     result = fn.predict(model=path, inputs=image, trust_code=True)
 
     np.testing.assert_allclose(np.asarray(result), image * 2, atol=1e-6)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A network without anything strange, and the parts of its `.keras` file."""
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="dense")])
+    with zipfile.ZipFile(saved(tmp_path, model)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path, parts, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return path
+
+
+def with_layer(path, parts, change):
+    """The file, with the config of its dense layer changed."""
+    config = json.loads(parts["config.json"])
+    change(next(la for la in config["config"]["layers"] if la["class_name"] == "Dense"))
+    return packed(path, parts | {"config.json": json.dumps(config)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer.update(module="subprocess", class_name="function", config="run"),
+        lambda layer: layer.update(module="os.path", class_name="Dense"),
+        lambda layer: layer.update(module="kerasx", class_name="Dense"),
+        lambda layer: layer["config"].update(activation={"module": "os", "config": "system"}),
+    ],
+)
+def test_what_a_config_names_of_other_libraries_needs_consent(tmp_path, small, change):
+    path = with_layer(tmp_path / "m.keras", small, change)
+
+    with pytest.raises(UntrustedCodeError, match=r"runs code of its own: .* of the library \w+"):
+        KerasBackend(path)(A)
+
+
+def test_an_old_release_of_keras_is_refused_before_files_are_opened(monkeypatch, two_of_each):
+    import keras
+
+    monkeypatch.setattr(keras, "__version__", "3.11.3")
+    with pytest.raises(MissingDependencyError, match=r"expected keras>=3.12, got 3.11.3; pip"):
+        KerasBackend(two_of_each)(A, B)
+
+
+def test_an_old_release_of_keras_is_none_to_choose(monkeypatch, tmp_path):
+    (tmp_path / "keras-3.8.0.dist-info").mkdir()
+    metadata = "Metadata-Version: 2.1\nName: keras\nVersion: 3.8.0\n"
+    (tmp_path / "keras-3.8.0.dist-info" / "METADATA").write_text(metadata)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert "expected keras>=3.12, got 3.8.0" in str(obstacle("keras_v3"))
 
 
 def h5_with(folder, change):
