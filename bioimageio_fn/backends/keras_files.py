@@ -40,7 +40,7 @@ def check_keras_file(path: Path, said: Consent, known: Callable[[str], Any]) -> 
         FileReadError: if it is damaged.
     """
     try:
-        config = _checked_zip(path) if zipfile.is_zipfile(path) else _checked_hdf5(path)
+        config = _checked_zip(path) if _is_zip(path) else _checked_hdf5(path)
     except UnsafePackageError:
         raise
     except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
@@ -55,6 +55,18 @@ def check_keras_file(path: Path, said: Consent, known: Callable[[str], Any]) -> 
             f" or trust_code={{'{digest}'}} if you trust it, or choose other weights of the model",
         )
     return trusts(said, digest)
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether Keras opens a file as a zip archive or as HDF5: its name decides, and has to fit.
+
+    A file can be both at once.
+    """
+    if path.name.endswith(".keras") and zipfile.is_zipfile(path):
+        return True
+    if path.name.endswith((".h5", ".hdf5")) and not zipfile.is_zipfile(path):
+        return False
+    raise ValueError("expected a zip archive named .keras, or an HDF5 file named .h5 or .hdf5")
 
 
 def _checked_zip(path: Path) -> Any:
@@ -84,18 +96,29 @@ def _link_in(group: Any) -> str | None:
     """The first thing in an HDF5 group that lies in another file."""
     import h5py
 
-    for name in group:
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            return f"{group.name}/{name}: {link.filename}"
-        if isinstance(link, h5py.SoftLink):
-            continue  # what it names in this file is met by itself
-        member = group[name]
-        if isinstance(member, h5py.Dataset) and (member.external or member.is_virtual):
-            return str(member.name)
-        if isinstance(member, h5py.Group) and (found := _link_in(member)) is not None:
-            return found
+    coming, met = [group], {_address(group)}
+    while coming:
+        part = coming.pop()
+        if isinstance(part, h5py.Dataset) and (part.external or part.is_virtual):
+            return str(part.name)
+        for name in part if isinstance(part, h5py.Group) else ():
+            link = part.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                return f"{part.name}/{name}: {link.filename}"
+            if isinstance(link, h5py.SoftLink):
+                continue  # what it names in this file is met by itself
+            member = part[name]
+            # an object may lie in many groups, of which each may lie in many again
+            if (address := _address(member)) not in met:
+                met.add(address)
+                coming.append(member)
     return None
+
+
+def _address(member: Any) -> int:
+    import h5py
+
+    return int(h5py.h5o.get_info(member.id).addr)
 
 
 def _code_in(config: Any, known: Callable[[str], Any]) -> str | None:

@@ -312,6 +312,39 @@ def test_hdf5_that_takes_data_from_other_files_is_refused(tmp_path, change, said
             KerasBackend(path, said=said)(A)
 
 
+def both_at_once(path):
+    """The file, which is a zip archive too: that of a harmless config."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("config.json", "{}")
+    path.write_bytes(path.read_bytes() + buffer.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("said", [False, True])
+@pytest.mark.parametrize("suffix", ["h5", "hdf5"])
+def test_a_file_that_is_hdf5_and_zip_at_once_is_refused(tmp_path, suffix, said):
+    plain, _ = h5_with(tmp_path, external_storage)
+    path = both_at_once(plain.rename(plain.with_suffix(f".{suffix}")))
+
+    with pytest.raises(FileReadError, match="expected a zip archive named .keras, or an HDF5 file"):
+        KerasBackend(path, said=said)(A)
+
+
+def test_objects_that_lie_in_many_groups_are_looked_at_once(tmp_path):
+    def doubled(file):
+        group = file.create_group("more")
+        for _ in range(60):  # 2 ** 60 ways lead to the last of them
+            below = group.create_group("a")
+            group["b"] = below
+            group = below
+        group["up"] = file["more"]
+
+    plain, _ = h5_with(tmp_path, doubled)
+
+    assert KerasBackend(plain)(A)[0].shape == (2, 3)
+
+
 def test_soft_links_within_a_file_are_no_harm(tmp_path):
     def soft_link(file):
         file["again"] = h5py.SoftLink("/")
