@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import threading
@@ -310,6 +311,45 @@ def test_hdf5_that_takes_data_from_other_files_is_refused(tmp_path, change, said
     for path in h5_with(tmp_path, change):
         with pytest.raises(UnsafePackageError, match="takes data from another file.*secret"):
             KerasBackend(path, said=said)(A)
+
+
+def test_a_keras_file_that_is_a_bomb_is_refused_before_it_is_unpacked(tmp_path, small):
+    path = packed(tmp_path / "m.keras", small | {"x.h5": bytes(101 * 2**20)}, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 2**20
+
+    with pytest.raises(UnsafePackageError, match="more would come out of it than it can honestly"):
+        KerasBackend(path)(A)
+
+
+def test_a_keras_file_that_lies_about_its_sizes_is_refused(tmp_path, small):
+    large, little = struct.pack("<L", 1_234_567), struct.pack("<L", 1000)
+    path = packed(tmp_path / "m.keras", small | {"x.h5": bytes(1_234_567)}, zipfile.ZIP_DEFLATED)
+    content = path.read_bytes()
+    assert content.count(large) == 2  # before the member, and in the list
+    path.write_bytes(content.replace(large, little))
+
+    with pytest.raises(FileReadError, match="can not read m.keras as a file of Keras: Bad CRC"):
+        KerasBackend(path)(A)
+
+
+def test_a_compression_that_can_not_be_limited_is_refused(tmp_path, small):
+    path = packed(tmp_path / "m.keras", small, zipfile.ZIP_LZMA)
+
+    with pytest.raises(FileReadError, match="compressed by something else than deflate"):
+        KerasBackend(path)(A)
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_a_vocabulary_in_another_file_is_refused(tmp_path, small, said):
+    config = {"vocabulary": "/etc/passwd", "output_mode": "int"}
+    path = with_layer(
+        tmp_path / "m.keras",
+        small,
+        lambda layer: layer.update(class_name="StringLookup", config=config),
+    )
+
+    with pytest.raises(UnsafePackageError, match="takes data from another file: .* /etc/passwd"):
+        KerasBackend(path, said=said)(A)
 
 
 def both_at_once(path):
