@@ -1,6 +1,7 @@
 """ONNX: weights in other files, optional inputs, outputs that nobody described, binding."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from bioimageio_fn.errors import (
     BackendError,
     BioimageioFnWarning,
     HashMismatchError,
+    MissingFileError,
     UnsafePackageError,
 )
 from bioimageio_fn.files import sha256_of
@@ -116,16 +118,49 @@ def test_external_data_that_were_changed_are_refused_then_and_later(package):
 
 
 @pytest.mark.parametrize(
-    "location", ["../secret", "/etc/passwd", "sub/../../secret", "C:/secret", "..\\secret", "link"]
+    "location",
+    [
+        *("../secret", "/etc/passwd", "sub/../../secret", "C:/secret", "..\\secret", "link"),
+        *("*/_ORT_MEM_ADDR_/*", "./*/_ORT_MEM_ADDR_/*", "./../secret", "", "."),
+    ],
 )
 def test_external_data_outside_of_the_folder_are_refused(tmp_path, location):
     (tmp_path / "m" / "sub").mkdir(parents=True)
     W.tofile(tmp_path / "secret")
+    (tmp_path / "m" / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
+    W.tofile(tmp_path / "m" / "*" / "_ORT_MEM_ADDR_" / "*")
     (tmp_path / "m" / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "m" / "m.onnx").write_bytes(with_external(location))
 
     with pytest.raises(UnsafePackageError, match="m.onnx takes weights from outside of its folder"):
         OnnxBackend(tmp_path / "m" / "m.onnx")(IMAGE)
+
+
+@pytest.mark.parametrize("location", ["nothing", "folder", "pipe"])
+def test_external_data_that_are_no_file_are_refused(tmp_path, location):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "m.onnx").write_bytes(with_external(location))
+
+    with pytest.raises(MissingFileError, match=f"m.onnx takes weights .* there: .* '{location}'"):
+        OnnxBackend(tmp_path / "m.onnx")(IMAGE)
+
+
+@pytest.mark.parametrize("location", ["data.bin", "./data.bin", "sub/./data.bin"])
+def test_external_data_may_be_said_to_lie_here(tmp_path, location):
+    (tmp_path / "sub").mkdir()
+    W.tofile(tmp_path / location)
+    (tmp_path / "m.onnx").write_bytes(with_external(location))
+
+    np.testing.assert_allclose(OnnxBackend(tmp_path / "m.onnx")(IMAGE)[0], expected(), atol=1e-5)
+
+
+@pytest.mark.parametrize("field", [b"\x0a\x00", b"\x08\x00", b"\x3a\x00"])
+def test_fields_without_end_are_refused_early(tmp_path, field):
+    (tmp_path / "m.onnx").write_bytes(field * 1_000_001)
+
+    with pytest.raises(UnsafePackageError, match="too many fields: expected at most 1000000"):
+        OnnxBackend(tmp_path / "m.onnx")(IMAGE)
 
 
 def places():
