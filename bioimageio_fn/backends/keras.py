@@ -111,7 +111,10 @@ def _names_of_outputs(model: Any) -> list[str]:
     structure = getattr(model, "output", None) if getattr(model, "outputs", None) else None
     if isinstance(structure, dict):
         return list(structure)
-    return list(getattr(model, "output_names", ()))
+    names = list(getattr(model, "output_names", ()))
+    # several outputs of one layer have one name
+    repeated = len(set(names)) < len(names)
+    return [f"{name}:{i}" for i, name in enumerate(names)] if repeated else names
 
 
 def _writable(array: Any, dtype: str | None) -> Any:

@@ -105,6 +105,19 @@ def test_the_signature_says_names_sizes_and_types(two_of_each):
     assert b.name == "b"
 
 
+def test_outputs_of_one_layer_are_bound_in_order(tmp_path):
+    import keras
+
+    x, layer = keras.Input((3,), name="x"), keras.layers.Activation("relu", name="act")
+    path = saved(tmp_path, keras.Model(x, [layer(x), layer(-x)]))
+    backend = KerasBackend(path, input_ids=["raw"], output_ids=["positive", "negative"])
+    array = np.float32([[1, -1, 2]])
+
+    positive, negative = backend(array)
+
+    assert (positive.tolist(), negative.tolist()) == ([[1, 0, 2]], [[0, 1, 0]])
+
+
 @pytest.mark.parametrize("array", [A.astype(">f8"), A[::-1, ::-1], A.astype("uint8")], ids=str)
 def test_inputs_are_cast_to_what_the_network_takes(two_of_each, array):
     array.flags.writeable = False
