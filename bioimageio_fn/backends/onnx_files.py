@@ -12,7 +12,7 @@ from ..errors import MissingFileError, UnsafePackageError
 from ..files import inner_parts
 from .protobuf import Kinds, mapped, messages, values
 
-__all__ = ["check_external_data", "external_locations"]
+__all__ = ["check_external_data", "external_locations", "names_of_inputs"]
 
 _INNER: Kinds = {
     "model": {7: "graph", 25: "function"},
@@ -75,6 +75,14 @@ def external_locations(path: Path) -> set[str]:
             if b"location" in values(entry, _KEY)
             for value in values(entry, _VALUE)
         }
+
+
+def names_of_inputs(path: Path) -> list[str]:
+    """The inputs in the order of the graph, with those that have a value of their own."""
+    kinds = {"model": {7: "graph"}, "graph": {11: "input"}, "input": {}}
+    with mapped(path) as data:
+        inputs = list(messages(data, kinds, "model", "input"))
+    return [str(values(value, 1)[-1], "utf-8") for value in inputs]
 
 
 def _file_in(folder: Path, location: str) -> Path | None:

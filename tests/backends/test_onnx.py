@@ -238,6 +238,36 @@ def test_an_input_of_an_optional_type_may_be_left_out(tmp_path):
 
 
 @pytest.fixture
+def with_initial_value(tmp_path):
+    """(aux, raw) -> 10 * aux + raw, where aux has a value of its own"""
+    nodes = [
+        helper.make_node("Mul", ["aux", "ten"], ["more"]),
+        helper.make_node("Add", ["more", "raw"], ["out"]),
+    ]
+    initial = [
+        numpy_helper.from_array(np.zeros((1, 1, 1, 1), "float32"), "aux"),
+        numpy_helper.from_array(np.float32(10), "ten"),
+    ]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model_of(nodes, [info("aux"), info("raw")], [info("out")], initial))
+    return path
+
+
+def test_an_input_with_a_value_of_its_own_keeps_its_place_in_the_order(with_initial_value):
+    backend = OnnxBackend(with_initial_value, input_ids=["first", "second"])
+
+    np.testing.assert_allclose(backend(IMAGE, 2 * IMAGE)[0], 12 * IMAGE, rtol=1e-6)
+    np.testing.assert_array_equal(backend(None, IMAGE)[0], IMAGE)
+    assert [port.name for port in backend.signature.inputs] == ["aux", "raw"]
+
+
+def test_an_input_with_a_value_of_its_own_need_not_be_described(with_initial_value):
+    backend = OnnxBackend(with_initial_value, input_ids=["image"])
+
+    np.testing.assert_array_equal(backend(IMAGE)[0], IMAGE)
+
+
+@pytest.fixture
 def two_outputs(tmp_path):
     """raw -> (same, doubled)"""
     nodes = [
