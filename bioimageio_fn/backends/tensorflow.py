@@ -21,6 +21,9 @@ from .signature import Port
 
 __all__ = ["TensorflowBackend", "tensorflow_devices"]
 
+_PLACES = ("arg", "args", "input", "inputs", "output", "outputs")
+"""Names that TensorFlow gives by place. The numbers of others, as `conv2d_7`, are no places."""
+
 
 @attrs.frozen
 class TensorflowBackend(Recipe):
@@ -122,7 +125,7 @@ def _ordered(names: Iterable[str], ids: Sequence[str]) -> list[str]:
     if len(found) < 2 or not ids or set(ids) <= set(found):
         return found
     stems, numbers = zip(*map(_numbered, found), strict=True)
-    if len(set(stems)) == 1 and len(set(numbers)) == len(found):
+    if len(set(stems)) == 1 and stems[0] in _PLACES and set(numbers) == set(range(len(found))):
         return sorted(found, key=_numbered)
     raise BackendError(
         "a SavedModel has names for its inputs and outputs, but no order",

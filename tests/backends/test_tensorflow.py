@@ -93,6 +93,18 @@ def test_numbered_names_are_an_order(tmp_path):
     assert [r[0, 0] for r in backend(A, B)] == [5 + i for i in range(11)]
 
 
+@pytest.mark.parametrize(
+    "names", [("conv2d_7", "conv2d_5"), ("conv2d", "conv2d_1"), ("output_1", "output_2")]
+)
+def test_numbers_that_are_no_places_are_no_order(tmp_path, names):
+    folder = saved(
+        tmp_path / "s", serving_default=lambda a, b, one: {names[0]: a, names[1]: b * one}
+    )
+
+    with pytest.raises(BackendError, match=f"no order: expected .*{names[0]}.*, got x, y; give"):
+        TensorflowBackend(folder, input_ids=["a", "b"], output_ids=["x", "y"])(A, B)
+
+
 def test_the_only_signature_will_do_and_several_will_not(tmp_path):
     folder = saved(tmp_path / "one", other=both)
     assert TensorflowBackend(folder, output_ids=["zeta", "alpha"])(A, B)[0][0, 0] == 3
