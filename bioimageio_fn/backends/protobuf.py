@@ -43,7 +43,7 @@ def mapped(path: Path) -> Iterator[memoryview]:
         yield data
 
 
-def messages(data: memoryview, kinds: Kinds, root: str, wanted: str) -> Iterator[bytes]:
+def messages(data: memoryview | bytes, kinds: Kinds, root: str, wanted: str) -> Iterator[bytes]:
     """The messages of a kind, in the order of the file.
 
     Args:

@@ -18,6 +18,7 @@ from ..errors import BackendError
 from .exchange import as_numpy
 from .recipe import Network, Recipe
 from .signature import Port
+from .tensorflow_files import check_assets, saved_model_in
 
 __all__ = ["TensorflowBackend", "tensorflow_devices"]
 
@@ -40,9 +41,11 @@ class TensorflowBackend(Recipe):
         import tensorflow as tf
 
         folder = path if path.is_dir() else unpacked(path, sha256=self.sha256)
+        folder = saved_model_in(folder)
+        check_assets(folder)
         where = "/" + (device if device != "cpu" else "cpu:0").replace("cuda", "gpu").upper()
         with tf.device(where):
-            model = tf.saved_model.load(str(_folder_in(folder)))
+            model = tf.saved_model.load(str(folder))
         name = _serving(list(model.signatures))
         function = model.signatures[name]
         inputs = _ports(function.structured_input_signature[1], self.input_ids, optional=False)
@@ -77,18 +80,6 @@ def tensorflow_devices() -> tuple[str, ...]:
         except RuntimeError:  # somebody has used it already, and has decided
             break
     return ("cpu", *(f"cuda:{i}" for i in range(len(gpus))))
-
-
-def _folder_in(folder: Path) -> Path:
-    """The SavedModel in an unpacked archive, which may have folders around it."""
-    found = sorted({path.parent for path in folder.rglob("saved_model.pb*")})
-    if len(found) != 1:
-        raise BackendError(
-            "no SavedModel to be run",
-            expected="one file saved_model.pb",
-            got=f"{len(found)} of them",
-        )
-    return found[0]
 
 
 def _serving(names: Sequence[str]) -> str:
