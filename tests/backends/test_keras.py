@@ -438,6 +438,16 @@ def test_the_framework_of_keras_is_told_as_keras_tells_it(tmp_path, monkeypatch,
     assert keras_framework() == expected
 
 
+def test_a_framework_that_is_missing_below_keras_is_what_to_install(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "framework_of_nobody")
+
+    text = str(obstacle("keras_v3"))
+
+    assert "the package framework_of_nobody is not installed; install framework_of_nobody, " in text
+    assert "or set Keras to another framework (KERAS_BACKEND)" in text
+    assert "bioimageio_fn[tensorflow]" not in text
+
+
 def test_keras_runs_on_pytorch_without_tensorflow(two_of_each):
     code = (
         "import sys, numpy as np\n"
