@@ -23,7 +23,7 @@ from .contract.files import check_sha256
 from .errors import FileReadError, MissingFileError, UnsafePackageError
 from .files import inner_parts
 
-__all__ = ["unpacked", "unpacked_file"]
+__all__ = ["check_sizes", "most_of", "unpacked", "unpacked_file"]
 
 MEMBERS = 10_000
 """Files and folders that an archive may have."""
@@ -81,21 +81,31 @@ def _digest_and_size(file: IO[bytes]) -> tuple[str, int]:
 
 
 def _unpack(file: IO[bytes], name: str, size: int, folder: Path) -> None:
-    most = min(BYTES, max(RATIO * size, BYTES_OF_A_SMALL_ARCHIVE))
+    most = most_of(size)
     try:
         with zipfile.ZipFile(_Careful(file, name)) as archive:
             members = archive.infolist()
-            _check_sizes((member.file_size for member in members), most, name)
+            check_sizes((member.file_size for member in members), most, name)
             paths = [folder.joinpath(*parts) for parts in _checked(members, name)]
             # an archive may say less than comes out of it
             written = (_write(archive, m, p, most) for m, p in zip(members, paths, strict=True))
-            _check_sizes(written, most, name)
+            check_sizes(written, most, name)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         # zipfile says by a RuntimeError that a member is encrypted
         raise FileReadError(f"can not read {name} as a zip archive: {error}") from error
 
 
-def _check_sizes(sizes: Iterable[int], most: int, name: str) -> None:
+def most_of(size: int) -> int:
+    """How many bytes may come out of an archive of this size."""
+    return min(BYTES, max(RATIO * size, BYTES_OF_A_SMALL_ARCHIVE))
+
+
+def check_sizes(sizes: Iterable[int], most: int, name: str) -> None:
+    """Refuse an archive whose members are larger, taken together.
+
+    Raises:
+        UnsafePackageError: if they are; the sizes behind it are not asked for.
+    """
     if any(total > most for total in accumulate(sizes)):
         raise UnsafePackageError(
             f"refused to unpack {name}: more would come out of it than it can honestly hold",

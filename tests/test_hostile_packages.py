@@ -19,6 +19,7 @@ import pytest
 import torch
 from descriptions import image04, image05, onnx_identity, torchscript, write
 from hostile import opened
+from networks import described, network
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no limits for processes")
 
@@ -449,3 +450,26 @@ def test_external_data_of_onnx_that_the_description_finds_outside(folder, tmp_pa
     outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT])
 
     refused(outcomes, outcomes, "UnsafePackageError", "weights.onnx.external_data.source is a file")
+
+
+def test_a_saved_model_that_reads_a_file_outside_of_the_package(folder, tmp_path):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    kind = "tensorflow_saved_model_bundle"
+    (tmp_path / "secret").write_text("secret", encoding="utf-8")
+    content, _ = network(kind, tmp_path / "network")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as good, zipfile.ZipFile(buffer, "w") as bad:
+        for name in good.namelist():
+            part = good.read(name)
+            if name.endswith("saved_model.pb"):
+                model = saved_model_pb2.SavedModel.FromString(part)
+                model.meta_graphs[0].asset_file_def.add(filename=str(tmp_path / "secret"))
+                part = model.SerializeToString()
+            bad.writestr(name, part)
+    path = write(folder, described(kind, "0.5"), weights={kind: buffer.getvalue()})
+
+    outcomes = opened(path, [LOAD, PREDICT])
+
+    loaded(outcomes, LOAD)
+    refused(outcomes, [PREDICT], "UnsafePackageError", "takes a file from outside of its folder")

@@ -19,7 +19,8 @@ from ..errors import (
     WeightsFormatError,
 )
 from .devices import kind_of
-from .keras_framework import keras_framework
+from .keras_framework import keras_framework, old_keras
+from .versions import installed_version
 
 __all__ = ["FORMATS", "WeightsFormat", "obstacle", "recipe_class"]
 
@@ -93,8 +94,12 @@ def obstacle(name: str, devices: Sequence[str | None] = (None,)) -> BioimageioFn
         if find_spec(package) is None:
             return MissingDependencyError(
                 f"the package {package} is not installed",
-                remedy=f"pip install 'bioimageio_fn[{entry.extra}]'",
+                remedy=_how_to_install(package, entry),
             )
+    if "keras" in entry.packages and (version := installed_version("keras")) is not None:
+        problem = old_keras(version)
+        if problem is not None:
+            return problem
     for device in devices:
         if device is not None and kind_of(device) not in entry.devices:
             return DeviceError(
@@ -106,3 +111,9 @@ def obstacle(name: str, devices: Sequence[str | None] = (None,)) -> BioimageioFn
 def _needed(entry: WeightsFormat) -> tuple[str, ...]:
     # Keras runs on another framework, and which one is up to the user
     return (*entry.packages, keras_framework()) if "keras" in entry.packages else entry.packages
+
+
+def _how_to_install(package: str, entry: WeightsFormat) -> str:
+    if package in {*entry.packages, entry.extra}:
+        return f"pip install 'bioimageio_fn[{entry.extra}]'"
+    return f"install {package}, or set Keras to another framework (KERAS_BACKEND)"

@@ -19,6 +19,7 @@ import numpy as np
 from ..trusted import Consent, consent
 from .exchange import as_numpy
 from .keras_files import check_keras_file
+from .keras_framework import old_keras
 from .modules import torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
@@ -42,8 +43,7 @@ class KerasBackend(Recipe):
 
     def available(self) -> tuple[str, ...]:
         """The devices of the framework that Keras is set to."""
-        import keras
-
+        keras = _keras()
         kind = keras.backend.backend()
         if kind == "tensorflow":
             return tensorflow_devices()
@@ -53,9 +53,8 @@ class KerasBackend(Recipe):
 
     def open(self, path: Path, device: str) -> Network:
         """The model; its functions are compiled when it first runs."""
-        may_run_code = check_keras_file(path, self.said)
-        import keras
-
+        keras = _keras()
+        may_run_code = check_keras_file(path, self.said, keras.saving.get_registered_object)
         where = device.replace("cuda", "gpu") if device != "cpu" else "cpu:0"
         with keras.device(where):
             model = keras.saving.load_model(path, compile=False, safe_mode=not may_run_code)
@@ -74,6 +73,15 @@ class KerasBackend(Recipe):
         """Free the network; it is opened again when it is needed."""
         super().close()
         gc.collect()  # the layers of a model refer to one another in circles
+
+
+def _keras() -> Any:
+    """Keras, if it is a release that may open files of strangers."""
+    import keras
+
+    if (problem := old_keras(keras.__version__)) is not None:
+        raise problem
+    return keras
 
 
 def _gpus_of_jax() -> list[str]:
@@ -103,7 +111,10 @@ def _names_of_outputs(model: Any) -> list[str]:
     structure = getattr(model, "output", None) if getattr(model, "outputs", None) else None
     if isinstance(structure, dict):
         return list(structure)
-    return list(getattr(model, "output_names", ()))
+    names = list(getattr(model, "output_names", ()))
+    # several outputs of one layer have one name
+    repeated = len(set(names)) < len(names)
+    return [f"{name}:{i}" for i, name in enumerate(names)] if repeated else names
 
 
 def _writable(array: Any, dtype: str | None) -> Any:

@@ -13,7 +13,7 @@ from .devices import count_of_gpus, cuda_index
 from .exchange import as_numpy
 from .once import warn_once
 from .onnx_binding import is_there, run_bound
-from .onnx_files import check_external_data
+from .onnx_files import check_external_data, names_of_inputs
 from .recipe import Network, Recipe, checked
 from .signature import Port
 
@@ -53,9 +53,10 @@ class OnnxBackend(Recipe):
         session = onnxruntime.InferenceSession(path, providers=_providers(device))
         if device != "cpu" and "CUDAExecutionProvider" not in session.get_providers():
             self._without_cuda(device)
-        # inputs that have a value of their own are listed apart from the others
-        inputs = [_port(node, optional=False) for node in session.get_inputs()]
-        inputs += [_port(n, optional=True) for n in session.get_overridable_initializers()]
+        inputs = _inputs(session)
+        if len(self.input_ids) > len(session.get_inputs()):
+            order = names_of_inputs(path)
+            inputs.sort(key=lambda port: order.index(port.name))
         dtypes = {port.name: port.dtype for port in inputs}
 
         def run(feed: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
@@ -75,6 +76,12 @@ class OnnxBackend(Recipe):
         if self.device is not None:
             raise DeviceError(text, expected="cpu", got=device)
         warn_once(f"{text}; networks run on the CPU")
+
+
+def _inputs(session: Any) -> list[Port]:
+    """What has to be given first: what has a value of its own may be a weight."""
+    needed = [_port(node, optional=False) for node in session.get_inputs()]
+    return needed + [_port(n, optional=True) for n in session.get_overridable_initializers()]
 
 
 def _port(node: Any, *, optional: bool | None = None) -> Port:

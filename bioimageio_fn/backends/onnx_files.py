@@ -1,22 +1,20 @@
 """Files of ONNX, looked into before onnxruntime opens them.
 
 What holds here: nothing is executed; weights that lie in other files lie in the folder of the
-graph, or it is refused. Not every release of onnxruntime looks. A graph is read as what it is on
-disk, a message of Protocol Buffers: numbered fields, some of which hold messages again.
+graph, or it is refused. Not every release of onnxruntime looks.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import UnsafePackageError
+from ..errors import MissingFileError, UnsafePackageError
 from ..files import inner_parts
+from .protobuf import Kinds, mapped, messages, values
 
-__all__ = ["check_external_data", "external_locations"]
+__all__ = ["check_external_data", "external_locations", "names_of_inputs"]
 
-_INNER = {
+_INNER: Kinds = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
     "function": {7: "node"},
@@ -36,7 +34,7 @@ _INNER = {
 """Which fields of a message are messages that lead to tensors, by its kind (onnx.proto)."""
 
 _KEY, _VALUE = 1, 2
-_FIXED = {1: 8, 5: 4}
+_MEMORY = "_ORT_MEM_ADDR_"
 
 
 def check_external_data(path: Path) -> None:
@@ -44,16 +42,22 @@ def check_external_data(path: Path) -> None:
 
     Raises:
         UnsafePackageError: if it does.
+        MissingFileError: if a file is not there.
         ValueError: if it is no ONNX file.
     """
     folder = path.parent.resolve()
     for location in sorted(external_locations(path)):
-        inside = inner_parts(location) is not None
-        if not inside or not (folder / location).resolve().is_relative_to(folder):
+        file = _file_in(folder, location)
+        if file is None:
             raise UnsafePackageError(
                 f"{path.name} takes weights from outside of its folder",
                 expected="files beside it",
                 got=ascii(location)[:200],
+            )
+        if not file.is_file():
+            raise MissingFileError(
+                f"{path.name} takes weights from a file that is not there",
+                expected=ascii(location)[:200],
             )
 
 
@@ -61,60 +65,31 @@ def external_locations(path: Path) -> set[str]:
     """The names of the files that an ONNX file takes weights from.
 
     Raises:
+        UnsafePackageError: if there is no end of it.
         ValueError: if it is no ONNX file.
     """
-    if not path.stat().st_size:
-        raise ValueError("the file is empty")
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        memoryview(content) as data,
-    ):
-        return _locations(data)
+    with mapped(path) as data:
+        return {
+            str(value, "utf-8")
+            for entry in messages(data, _INNER, "model", "entry")
+            if b"location" in values(entry, _KEY)
+            for value in values(entry, _VALUE)
+        }
 
 
-def _locations(data: memoryview) -> set[str]:
-    found: set[str] = set()
-    coming = [("model", 0, len(data))]
-    while coming:
-        kind, start, end = coming.pop()
-        fields = list(_fields(data, start, end))
-        if kind == "entry" and any(
-            n == _KEY and bytes(data[a:b]) == b"location" for n, a, b in fields
-        ):
-            # of a field that is there twice, readers take the last: all of them are looked at
-            values = [data[a:b] for n, a, b in fields if n == _VALUE]
-            found.update(str(value, "utf-8") for value in values)
-        inner = _INNER[kind]
-        coming += [(inner[n], a, b) for n, a, b in fields if n in inner]
-    return found
+def names_of_inputs(path: Path) -> list[str]:
+    """The inputs in the order of the graph, with those that have a value of their own."""
+    kinds = {"model": {7: "graph"}, "graph": {11: "input"}, "input": {}}
+    with mapped(path) as data:
+        inputs = list(messages(data, kinds, "model", "input"))
+    return [str(values(value, 1)[-1], "utf-8") for value in inputs]
 
 
-def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The fields of a message that have a length: their number, and where they lie."""
-    while start < end:
-        tag, start = _varint(data, start, end)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            _, start = _varint(data, start, end)
-        elif kind == 2:
-            length, start = _varint(data, start, end)
-            yield number, start, start + length
-            start += length
-        elif kind in _FIXED:
-            start += _FIXED[kind]
-        else:
-            raise ValueError("this is no ONNX file")
-    if start != end:
-        raise ValueError("this is no ONNX file, or not all of it")
-
-
-def _varint(data: memoryview, start: int, end: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and where it ends."""
-    value = shift = 0
-    while start < end and shift < 64:
-        byte = data[start]
-        value, shift, start = value | (byte & 127) << shift, shift + 7, start + 1
-        if byte < 128:
-            return value, start
-    raise ValueError("this is no ONNX file, or not all of it")
+def _file_in(folder: Path, location: str) -> Path | None:
+    """The file in a folder that a location names; None if it names something else."""
+    inside = "/".join(part for part in location.split("/") if part != ".")
+    # what has this name is read from the memory of the process
+    if inner_parts(inside) is None or _MEMORY in inside:
+        return None
+    file = (folder / inside).resolve()
+    return file if file.is_relative_to(folder) else None

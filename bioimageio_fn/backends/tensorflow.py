@@ -18,8 +18,12 @@ from ..errors import BackendError
 from .exchange import as_numpy
 from .recipe import Network, Recipe
 from .signature import Port
+from .tensorflow_files import check_assets, saved_model_in
 
 __all__ = ["TensorflowBackend", "tensorflow_devices"]
+
+_PLACES = ("arg", "args", "input", "inputs", "output", "outputs")
+"""Names that TensorFlow gives by place. The numbers of others, as `conv2d_7`, are no places."""
 
 
 @attrs.frozen
@@ -37,9 +41,11 @@ class TensorflowBackend(Recipe):
         import tensorflow as tf
 
         folder = path if path.is_dir() else unpacked(path, sha256=self.sha256)
+        folder = saved_model_in(folder)
+        check_assets(folder)
         where = "/" + (device if device != "cpu" else "cpu:0").replace("cuda", "gpu").upper()
         with tf.device(where):
-            model = tf.saved_model.load(str(_folder_in(folder)))
+            model = tf.saved_model.load(str(folder))
         name = _serving(list(model.signatures))
         function = model.signatures[name]
         inputs = _ports(function.structured_input_signature[1], self.input_ids, optional=False)
@@ -76,18 +82,6 @@ def tensorflow_devices() -> tuple[str, ...]:
     return ("cpu", *(f"cuda:{i}" for i in range(len(gpus))))
 
 
-def _folder_in(folder: Path) -> Path:
-    """The SavedModel in an unpacked archive, which may have folders around it."""
-    found = sorted({path.parent for path in folder.rglob("saved_model.pb*")})
-    if len(found) != 1:
-        raise BackendError(
-            "no SavedModel to be run",
-            expected="one file saved_model.pb",
-            got=f"{len(found)} of them",
-        )
-    return found[0]
-
-
 def _serving(names: Sequence[str]) -> str:
     """The signature to run."""
     if "serving_default" in names or len(names) == 1:
@@ -122,7 +116,7 @@ def _ordered(names: Iterable[str], ids: Sequence[str]) -> list[str]:
     if len(found) < 2 or not ids or set(ids) <= set(found):
         return found
     stems, numbers = zip(*map(_numbered, found), strict=True)
-    if len(set(stems)) == 1 and len(set(numbers)) == len(found):
+    if len(set(stems)) == 1 and stems[0] in _PLACES and set(numbers) == set(range(len(found))):
         return sorted(found, key=_numbered)
     raise BackendError(
         "a SavedModel has names for its inputs and outputs, but no order",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .once import warn_once
 
-__all__ = ["differs", "warn_of_version"]
+__all__ = ["differs", "installed_version", "older", "warn_of_version"]
 
 
 def warn_of_version(weights: Path, package: str, made_with: str | None) -> None:
@@ -22,7 +22,7 @@ def warn_of_version(weights: Path, package: str, made_with: str | None) -> None:
         package: what runs it.
         made_with: the version that the description names; None if it names none.
     """
-    installed = _installed(package)
+    installed = installed_version(package)
     if made_with is not None and installed is not None and differs(made_with, installed):
         warn_once(
             f"{weights} was made with {package} {made_with}; {package} {installed} is installed,"
@@ -37,8 +37,18 @@ def differs(made_with: str, installed: str) -> bool:
         >>> differs("2.1", "2.13.0+cpu"), differs("2.14.1", "2.13.0"), differs("1.10", "2.13.0")
         (False, True, True)
     """
-    made, here = _numbers(made_with), _numbers(installed)
-    return made[:1] != here[:1] or here < made
+    other_major = _numbers(made_with)[:1] != _numbers(installed)[:1]
+    return other_major or older(installed, made_with)
+
+
+def older(version: str, than: str) -> bool:
+    """Whether a version comes before another one.
+
+    Examples:
+        >>> older("3.8.0", "3.12"), older("3.12.0", "3.12"), older("4.0", "3.12")
+        (True, False, False)
+    """
+    return _numbers(version) < _numbers(than)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -46,7 +56,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(numbers + [0] * (3 - len(numbers)))
 
 
-def _installed(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of a package that is installed; None if there is none."""
     try:
         return version(package)
     except PackageNotFoundError:  # it comes under another name, such as tensorflow-cpu

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import threading
@@ -17,11 +18,13 @@ from networks import described, images, network
 from through_predict import BOTH, CASES, check_case, check_optional
 
 import bioimageio_fn as fn
+from bioimageio_fn.backends.formats import obstacle
 from bioimageio_fn.backends.keras import KerasBackend
 from bioimageio_fn.backends.keras_framework import keras_framework
 from bioimageio_fn.errors import (
     BackendError,
     FileReadError,
+    MissingDependencyError,
     UnsafePackageError,
     UntrustedCodeError,
 )
@@ -100,6 +103,19 @@ def test_the_signature_says_names_sizes_and_types(two_of_each):
 
     assert (a.name, a.shape, a.dtype, a.optional) == ("a", (None, 3), "float32", False)
     assert b.name == "b"
+
+
+def test_outputs_of_one_layer_are_bound_in_order(tmp_path):
+    import keras
+
+    x, layer = keras.Input((3,), name="x"), keras.layers.Activation("relu", name="act")
+    path = saved(tmp_path, keras.Model(x, [layer(x), layer(-x)]))
+    backend = KerasBackend(path, input_ids=["raw"], output_ids=["positive", "negative"])
+    array = np.float32([[1, -1, 2]])
+
+    positive, negative = backend(array)
+
+    assert (positive.tolist(), negative.tolist()) == ([[1, 0, 2]], [[0, 1, 0]])
 
 
 @pytest.mark.parametrize("array", [A.astype(">f8"), A[::-1, ::-1], A.astype("uint8")], ids=str)
@@ -213,6 +229,63 @@ def test_consent_goes_from_load_backend_to_the_file(tmp_path):
     np.testing.assert_allclose(np.asarray(result), image * 2, atol=1e-6)
 
 
+@pytest.fixture
+def small(tmp_path):
+    """A network without anything strange, and the parts of its `.keras` file."""
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="dense")])
+    with zipfile.ZipFile(saved(tmp_path, model)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(path, parts, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return path
+
+
+def with_layer(path, parts, change):
+    """The file, with the config of its dense layer changed."""
+    config = json.loads(parts["config.json"])
+    change(next(la for la in config["config"]["layers"] if la["class_name"] == "Dense"))
+    return packed(path, parts | {"config.json": json.dumps(config)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer.update(module="subprocess", class_name="function", config="run"),
+        lambda layer: layer.update(module="os.path", class_name="Dense"),
+        lambda layer: layer.update(module="kerasx", class_name="Dense"),
+        lambda layer: layer["config"].update(activation={"module": "os", "config": "system"}),
+    ],
+)
+def test_what_a_config_names_of_other_libraries_needs_consent(tmp_path, small, change):
+    path = with_layer(tmp_path / "m.keras", small, change)
+
+    with pytest.raises(UntrustedCodeError, match=r"runs code of its own: .* of the library \w+"):
+        KerasBackend(path)(A)
+
+
+def test_an_old_release_of_keras_is_refused_before_files_are_opened(monkeypatch, two_of_each):
+    import keras
+
+    monkeypatch.setattr(keras, "__version__", "3.11.3")
+    with pytest.raises(MissingDependencyError, match=r"expected keras>=3.12, got 3.11.3; pip"):
+        KerasBackend(two_of_each)(A, B)
+
+
+def test_an_old_release_of_keras_is_none_to_choose(monkeypatch, tmp_path):
+    (tmp_path / "keras-3.8.0.dist-info").mkdir()
+    metadata = "Metadata-Version: 2.1\nName: keras\nVersion: 3.8.0\n"
+    (tmp_path / "keras-3.8.0.dist-info" / "METADATA").write_text(metadata)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert "expected keras>=3.12, got 3.8.0" in str(obstacle("keras_v3"))
+
+
 def h5_with(folder, change):
     """A `.keras` and an `.h5` file whose HDF5 part was changed."""
     import keras
@@ -253,6 +326,78 @@ def test_hdf5_that_takes_data_from_other_files_is_refused(tmp_path, change, said
             KerasBackend(path, said=said)(A)
 
 
+def test_a_keras_file_that_is_a_bomb_is_refused_before_it_is_unpacked(tmp_path, small):
+    path = packed(tmp_path / "m.keras", small | {"x.h5": bytes(101 * 2**20)}, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 2**20
+
+    with pytest.raises(UnsafePackageError, match="more would come out of it than it can honestly"):
+        KerasBackend(path)(A)
+
+
+def test_a_keras_file_that_lies_about_its_sizes_is_refused(tmp_path, small):
+    large, little = struct.pack("<L", 1_234_567), struct.pack("<L", 1000)
+    path = packed(tmp_path / "m.keras", small | {"x.h5": bytes(1_234_567)}, zipfile.ZIP_DEFLATED)
+    content = path.read_bytes()
+    assert content.count(large) == 2  # before the member, and in the list
+    path.write_bytes(content.replace(large, little))
+
+    with pytest.raises(FileReadError, match="can not read m.keras as a file of Keras: Bad CRC"):
+        KerasBackend(path)(A)
+
+
+def test_a_compression_that_can_not_be_limited_is_refused(tmp_path, small):
+    path = packed(tmp_path / "m.keras", small, zipfile.ZIP_LZMA)
+
+    with pytest.raises(FileReadError, match="compressed by something else than deflate"):
+        KerasBackend(path)(A)
+
+
+@pytest.mark.parametrize("said", [False, True])
+def test_a_vocabulary_in_another_file_is_refused(tmp_path, small, said):
+    config = {"vocabulary": "/etc/passwd", "output_mode": "int"}
+    path = with_layer(
+        tmp_path / "m.keras",
+        small,
+        lambda layer: layer.update(class_name="StringLookup", config=config),
+    )
+
+    with pytest.raises(UnsafePackageError, match="takes data from another file: .* /etc/passwd"):
+        KerasBackend(path, said=said)(A)
+
+
+def both_at_once(path):
+    """The file, which is a zip archive too: that of a harmless config."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("config.json", "{}")
+    path.write_bytes(path.read_bytes() + buffer.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("said", [False, True])
+@pytest.mark.parametrize("suffix", ["h5", "hdf5"])
+def test_a_file_that_is_hdf5_and_zip_at_once_is_refused(tmp_path, suffix, said):
+    plain, _ = h5_with(tmp_path, external_storage)
+    path = both_at_once(plain.rename(plain.with_suffix(f".{suffix}")))
+
+    with pytest.raises(FileReadError, match="expected a zip archive named .keras, or an HDF5 file"):
+        KerasBackend(path, said=said)(A)
+
+
+def test_objects_that_lie_in_many_groups_are_looked_at_once(tmp_path):
+    def doubled(file):
+        group = file.create_group("more")
+        for _ in range(60):  # 2 ** 60 ways lead to the last of them
+            below = group.create_group("a")
+            group["b"] = below
+            group = below
+        group["up"] = file["more"]
+
+    plain, _ = h5_with(tmp_path, doubled)
+
+    assert KerasBackend(plain)(A)[0].shape == (2, 3)
+
+
 def test_soft_links_within_a_file_are_no_harm(tmp_path):
     def soft_link(file):
         file["again"] = h5py.SoftLink("/")
@@ -291,6 +436,16 @@ def test_the_framework_of_keras_is_told_as_keras_tells_it(tmp_path, monkeypatch,
 
     expected = {"environment": "jax", "file": "torch", "default": "tensorflow"}[where]
     assert keras_framework() == expected
+
+
+def test_a_framework_that_is_missing_below_keras_is_what_to_install(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "framework_of_nobody")
+
+    text = str(obstacle("keras_v3"))
+
+    assert "the package framework_of_nobody is not installed; install framework_of_nobody, " in text
+    assert "or set Keras to another framework (KERAS_BACKEND)" in text
+    assert "bioimageio_fn[tensorflow]" not in text
 
 
 def test_keras_runs_on_pytorch_without_tensorflow(two_of_each):

@@ -1,6 +1,7 @@
 """ONNX: weights in other files, optional inputs, outputs that nobody described, binding."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from bioimageio_fn.errors import (
     BackendError,
     BioimageioFnWarning,
     HashMismatchError,
+    MissingFileError,
     UnsafePackageError,
 )
 from bioimageio_fn.files import sha256_of
@@ -116,16 +118,49 @@ def test_external_data_that_were_changed_are_refused_then_and_later(package):
 
 
 @pytest.mark.parametrize(
-    "location", ["../secret", "/etc/passwd", "sub/../../secret", "C:/secret", "..\\secret", "link"]
+    "location",
+    [
+        *("../secret", "/etc/passwd", "sub/../../secret", "C:/secret", "..\\secret", "link"),
+        *("*/_ORT_MEM_ADDR_/*", "./*/_ORT_MEM_ADDR_/*", "./../secret", "", "."),
+    ],
 )
 def test_external_data_outside_of_the_folder_are_refused(tmp_path, location):
     (tmp_path / "m" / "sub").mkdir(parents=True)
     W.tofile(tmp_path / "secret")
+    (tmp_path / "m" / "*" / "_ORT_MEM_ADDR_").mkdir(parents=True)
+    W.tofile(tmp_path / "m" / "*" / "_ORT_MEM_ADDR_" / "*")
     (tmp_path / "m" / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "m" / "m.onnx").write_bytes(with_external(location))
 
     with pytest.raises(UnsafePackageError, match="m.onnx takes weights from outside of its folder"):
         OnnxBackend(tmp_path / "m" / "m.onnx")(IMAGE)
+
+
+@pytest.mark.parametrize("location", ["nothing", "folder", "pipe"])
+def test_external_data_that_are_no_file_are_refused(tmp_path, location):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "m.onnx").write_bytes(with_external(location))
+
+    with pytest.raises(MissingFileError, match=f"m.onnx takes weights .* there: .* '{location}'"):
+        OnnxBackend(tmp_path / "m.onnx")(IMAGE)
+
+
+@pytest.mark.parametrize("location", ["data.bin", "./data.bin", "sub/./data.bin"])
+def test_external_data_may_be_said_to_lie_here(tmp_path, location):
+    (tmp_path / "sub").mkdir()
+    W.tofile(tmp_path / location)
+    (tmp_path / "m.onnx").write_bytes(with_external(location))
+
+    np.testing.assert_allclose(OnnxBackend(tmp_path / "m.onnx")(IMAGE)[0], expected(), atol=1e-5)
+
+
+@pytest.mark.parametrize("field", [b"\x0a\x00", b"\x08\x00", b"\x3a\x00"])
+def test_fields_without_end_are_refused_early(tmp_path, field):
+    (tmp_path / "m.onnx").write_bytes(field * 1_000_001)
+
+    with pytest.raises(UnsafePackageError, match="too many fields: expected at most 1000000"):
+        OnnxBackend(tmp_path / "m.onnx")(IMAGE)
 
 
 def places():
@@ -200,6 +235,36 @@ def test_an_input_of_an_optional_type_may_be_left_out(tmp_path):
         ("float32", False),
         ("float32", True),
     ]
+
+
+@pytest.fixture
+def with_initial_value(tmp_path):
+    """(aux, raw) -> 10 * aux + raw, where aux has a value of its own"""
+    nodes = [
+        helper.make_node("Mul", ["aux", "ten"], ["more"]),
+        helper.make_node("Add", ["more", "raw"], ["out"]),
+    ]
+    initial = [
+        numpy_helper.from_array(np.zeros((1, 1, 1, 1), "float32"), "aux"),
+        numpy_helper.from_array(np.float32(10), "ten"),
+    ]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model_of(nodes, [info("aux"), info("raw")], [info("out")], initial))
+    return path
+
+
+def test_an_input_with_a_value_of_its_own_keeps_its_place_in_the_order(with_initial_value):
+    backend = OnnxBackend(with_initial_value, input_ids=["first", "second"])
+
+    np.testing.assert_allclose(backend(IMAGE, 2 * IMAGE)[0], 12 * IMAGE, rtol=1e-6)
+    np.testing.assert_array_equal(backend(None, IMAGE)[0], IMAGE)
+    assert [port.name for port in backend.signature.inputs] == ["aux", "raw"]
+
+
+def test_an_input_with_a_value_of_its_own_need_not_be_described(with_initial_value):
+    backend = OnnxBackend(with_initial_value, input_ids=["image"])
+
+    np.testing.assert_array_equal(backend(IMAGE)[0], IMAGE)
 
 
 @pytest.fixture

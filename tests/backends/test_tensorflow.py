@@ -12,7 +12,13 @@ from through_predict import BOTH, CASES, check_case
 
 import bioimageio_fn as fn
 from bioimageio_fn.backends.tensorflow import TensorflowBackend
-from bioimageio_fn.errors import BackendError, DeviceError, FileReadError, HashMismatchError
+from bioimageio_fn.errors import (
+    BackendError,
+    DeviceError,
+    FileReadError,
+    HashMismatchError,
+    UnsafePackageError,
+)
 
 pytestmark = pytest.mark.xdist_group("tensorflow")  # which takes seconds to be imported
 
@@ -93,6 +99,18 @@ def test_numbered_names_are_an_order(tmp_path):
     assert [r[0, 0] for r in backend(A, B)] == [5 + i for i in range(11)]
 
 
+@pytest.mark.parametrize(
+    "names", [("conv2d_7", "conv2d_5"), ("conv2d", "conv2d_1"), ("output_1", "output_2")]
+)
+def test_numbers_that_are_no_places_are_no_order(tmp_path, names):
+    folder = saved(
+        tmp_path / "s", serving_default=lambda a, b, one: {names[0]: a, names[1]: b * one}
+    )
+
+    with pytest.raises(BackendError, match=f"no order: expected .*{names[0]}.*, got x, y; give"):
+        TensorflowBackend(folder, input_ids=["a", "b"], output_ids=["x", "y"])(A, B)
+
+
 def test_the_only_signature_will_do_and_several_will_not(tmp_path):
     folder = saved(tmp_path / "one", other=both)
     assert TensorflowBackend(folder, output_ids=["zeta", "alpha"])(A, B)[0][0, 0] == 3
@@ -137,8 +155,87 @@ def test_a_zip_that_is_none_or_another_or_holds_no_model_is_refused(tmp_path):
 
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "README").touch()
-    with pytest.raises(BackendError, match="expected one file saved_model.pb, got 0"):
+    with pytest.raises(BackendError, match="expected one file saved_model.pb, got none"):
         TensorflowBackend(zipped(tmp_path / "empty"))(A)
+
+
+@pytest.mark.parametrize("name", ["saved_model.cpb", "saved_model.pbtxt"])
+def test_a_model_in_two_spellings_is_refused(tmp_path, name):
+    folder = saved(tmp_path / "s", serving_default=both)
+    (folder / name).touch()
+
+    with pytest.raises(BackendError, match="no SavedModel to be run: expected one file"):
+        TensorflowBackend(folder)(A, B)
+
+
+def with_asset(folder):
+    """raw -> raw + the number of bytes of a file that comes with the model"""
+    import tensorflow as tf
+
+    (folder / "words.txt").write_text("four")
+    module = tf.Module()
+    module.words = tf.saved_model.Asset(str(folder / "words.txt"))
+
+    def run(raw):
+        words = tf.io.read_file(module.words)
+        return {"out": raw + tf.cast(tf.strings.length(words), tf.float32)}
+
+    signature = tf.function(run).get_concrete_function(raw=tf.TensorSpec((None, 3), tf.float32))
+    tf.saved_model.save(module, str(folder / "s"), signature)
+    return folder / "s"
+
+
+def with_graph(folder, change):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    path = folder / "saved_model.pb"
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    change(model.meta_graphs[0])
+    path.write_bytes(model.SerializeToString())
+
+
+def test_a_model_reads_the_files_that_it_brings_along(tmp_path):
+    (result,) = TensorflowBackend(with_asset(tmp_path))(A)
+
+    np.testing.assert_array_equal(result, A + 4)
+
+
+def test_other_collections_of_a_model_hold_no_files(tmp_path):
+    folder = saved(tmp_path / "s", serving_default=both)
+
+    def change(graph):
+        one = graph.collection_def["mine"].any_list.value.add()
+        one.Pack(type(graph.meta_info_def)(meta_graph_version="1", tags=["x"]))
+        one.value += b"\x12\x07../away"
+
+    with_graph(folder, change)
+
+    assert TensorflowBackend(folder, output_ids=["zeta", "alpha"])(A, B)[0][0, 0] == 3
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "link", ".."])
+@pytest.mark.parametrize("where", ["field", "collection"])
+def test_files_outside_of_the_model_are_refused(tmp_path, name, where):
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    folder = with_asset(tmp_path)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "assets" / "link").symlink_to(tmp_path / "secret")
+
+    def change(graph):
+        if where == "field":
+            graph.asset_file_def[0].filename = name
+        else:  # as TensorFlow 1 has it
+            del graph.asset_file_def[:]
+            asset = meta_graph_pb2.AssetFileDef(filename=name)
+            graph.collection_def["saved_model_assets"].any_list.value.add().Pack(asset)
+
+    with_graph(folder, change)
+
+    with pytest.raises(
+        UnsafePackageError, match="takes a file from outside of its folder: .*asset"
+    ):
+        TensorflowBackend(folder)(A)
 
 
 def test_a_model_of_tensorflow_1_runs(tmp_path):
