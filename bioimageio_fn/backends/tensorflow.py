@@ -109,8 +109,8 @@ def _ordered(names: Iterable[str], ids: Sequence[str]) -> list[str]:
         BackendError: if there is none: to take the alphabet for it would be a guess.
 
     Examples:
-        >>> _ordered(["output_1", "output_10", "output_0"], ["a", "b", "c"])
-        ['output_0', 'output_1', 'output_10']
+        >>> _ordered(["output_1", "output_0"], ["a", "b"])
+        ['output_0', 'output_1']
     """
     found = sorted(names)
     if len(found) < 2 or not ids or set(ids) <= set(found):
