@@ -221,9 +221,13 @@ def _check_blendable(name: MemberId, tensor: Tensor) -> None:
 def _write(target: Any, name: MemberId, tensor: Tensor, region: Region, weights: Weights) -> None:
     """Write what a block says into the whole."""
     if not weights:
-        own = _own(tensor, region)
-        spans = {a: slice(b.start, b.stop) for a, b in region.items()}
-        target[_key(own.axes, spans)] = _for(target, own.data)
+        blocks = [region.get(axis) for axis in tensor.axes]
+        there = [slice(None) if b is None else slice(b.start, b.stop) for b in blocks]
+        own = [
+            slice(None) if b is None else slice(b.start - b.outer_start, b.stop - b.outer_start)
+            for b in blocks
+        ]
+        target[tuple(there)] = _for(target, tensor.data[tuple(own)])
         return
     spans = {a: slice(b.outer_start, b.outer_stop) for a, b in region.items()}
     known = slice_axes(tensor, {a: (0, b.outer_stop - b.outer_start) for a, b in region.items()})

@@ -15,6 +15,8 @@ from .records import BlockPlan, block_metas
 
 __all__ = ["cut_block", "split"]
 
+_PADDING = Padding()
+
 
 def split(
     sample: Sample, plan: BlockPlan, *, skip: Collection[int] = frozenset()
@@ -63,14 +65,8 @@ def check_planned(sample: Sample, plan: BlockPlan) -> None:
 
 def cut_block(sample: Sample, meta: BlockMeta, plan: BlockPlan) -> SampleBlock:
     """One block of a sample."""
-    padding = {name: plan.padding.get(name, Padding()) for name in sample.members}
-    members = {
-        name: part_of(
-            tensor,
-            meta.regions.get(name, {}),
-            mode=padding[name].mode,
-            value=padding[name].value,
-        )
-        for name, tensor in sample.members.items()
-    }
+    members = {}
+    for name, tensor in sample.members.items():
+        padding, region = plan.padding.get(name, _PADDING), meta.regions.get(name, {})
+        members[name] = part_of(tensor, region, mode=padding.mode, value=padding.value)
     return SampleBlock(Sample(members, id=sample.id), meta)
