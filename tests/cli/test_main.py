@@ -203,7 +203,7 @@ def test_blocks_of_any_kind_give_the_same(demo, tmp_path, options):
         (["--block-shape", "y=65"], 1, "the model does not take blocks of this size"),
         (["--block-shape", "y=64", "--blocksize-parameter", "1"], 1, "expected one of them"),
         (["--memory-limit", "2 cups"], 1, "expected such as 2GB or 500MB, got 2 cups"),
-        (["--memory-limit", "2MB"], 1, "more memory than it may"),
+        (["--memory-limit", "1KB"], 1, "more memory than it may"),
     ],
 )
 def test_blocks_that_make_no_sense_are_one_line(tmp_path, options, code, message):
