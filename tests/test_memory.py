@@ -187,7 +187,7 @@ KEPT = """
 
 @pytest.mark.parametrize("weights_format", ["onnx", "torchscript"])
 def test_a_limit_is_kept_by_the_whole_process(weights_format):
-    limit = 160 * MB
+    limit = 200 * MB
     code = [sys.executable, "-c", textwrap.dedent(KEPT), weights_format, str(limit)]
     done = subprocess.run(code, check=True, capture_output=True, text=True)
 
