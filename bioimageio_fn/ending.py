@@ -29,8 +29,11 @@ def ended(
         create: makes what it is written to; by default it is computed into memory.
         lost: as of `ops.kernels.run`.
     """
-    if create is None or makes_labels(work.contract, name):
-        view = View(_cropped(computed(view, lost=lost).base, name, work.contract, work.plan))
+    labels = makes_labels(work.contract, name)
+    if create is None or labels:
+        view = computed(view, lost=lost)
+    if labels:
+        view = View(_cropped(view.base, name, work.contract, work.plan))
     if create is not None:
         view = stored(view, create(name, spec_of(view)), lost=lost)
     return view.base
@@ -38,8 +41,6 @@ def ended(
 
 def _cropped(tensor: Tensor, name: MemberId, contract: ModelContract, plan: BlockPlan) -> Tensor:
     """Labels cropped to the described size: they may be larger by less than their grid."""
-    if not makes_labels(contract, name):
-        return tensor
     described = contract.tensor(name, "output")
     regions = {}
     for axis in described.axes:

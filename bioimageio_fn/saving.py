@@ -65,10 +65,9 @@ def check_paths(pattern: PathLike, contract: ModelContract) -> None:
             expected="{output_id} in the name of the file",
             got=text,
         )
-    for tensor in contract.outputs:
+    for tensor, path in zip(contract.outputs, paths, strict=True):
         low, high = tensor.data_range
         unit = low is not None and high is not None and low >= 0 and high <= 1
-        path = output_path(pattern, sample_id="sample", output_id=tensor.id)
         check_writable(path, tensor.dtype, unit)
 
 

@@ -209,6 +209,19 @@ def image05(
     )
 
 
+def turned_and_large05():
+    """A model of `raw` (byx) whose outputs are turned (xby), and twice as large."""
+    return model05(
+        [tensor05("raw", [axis05("b"), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))])],
+        [
+            tensor05("turned", [axis05("x", ref("raw", "x")), axis05("b"),
+                                axis05("y", ref("raw", "y"))]),
+            tensor05("large", [axis05("b"), axis05("y", ref("raw", "y"), scale=0.5),
+                               axis05("x", ref("raw", "x"), scale=0.5)]),
+        ],
+    )  # fmt: skip
+
+
 def image04(
     *,
     space="yx",

@@ -6,7 +6,17 @@ import threading
 import numpy as np
 import pytest
 import torch
-from descriptions import axis05, build, image04, image05, model05, ref, sized, tensor05
+from descriptions import (
+    axis05,
+    build,
+    image04,
+    image05,
+    model05,
+    ref,
+    sized,
+    tensor05,
+    turned_and_large05,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from stored import Recording
@@ -242,17 +252,9 @@ def test_each_pixel_is_read_once_for_each_pass_and_again_only_in_halos(pre, pass
 
 
 def test_two_outputs_of_different_rotation_and_scale_are_joined():
-    model = model05(
-        [tensor05("raw", [axis05("b"), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))])],
-        [
-            tensor05("turned", [axis05("x", ref("raw", "x")), axis05("b"),
-                                axis05("y", ref("raw", "y"))]),
-            tensor05("large", [axis05("b"), axis05("y", ref("raw", "y"), scale=0.5),
-                               axis05("x", ref("raw", "x"), scale=0.5)]),
-        ],
-    )  # fmt: skip
     pipeline = pipeline_of(
-        model, lambda x: (x.transpose(2, 0, 1), x.repeat(2, axis=1).repeat(2, axis=2))
+        turned_and_large05(),
+        lambda x: (x.transpose(2, 0, 1), x.repeat(2, axis=1).repeat(2, axis=2)),
     )
     image = noise(2, 30, 21)
     plan = fn.default_plan(pipeline, image, block_shape={"y": 8, "x": 12, "batch": 1})

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from descriptions import axis05, build, image05, model05, ref, sized, tensor05
+from descriptions import build, image05, turned_and_large05
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -141,15 +141,6 @@ def test_finished_blocks_do_not_run_again():
 
 
 def test_two_outputs_of_other_sizes_are_kept_alike():
-    model = model05(
-        [tensor05("raw", [axis05("b"), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))])],
-        [
-            tensor05("turned", [axis05("x", ref("raw", "x")), axis05("b"),
-                                axis05("y", ref("raw", "y"))]),
-            tensor05("large", [axis05("b"), axis05("y", ref("raw", "y"), scale=0.5),
-                               axis05("x", ref("raw", "x"), scale=0.5)]),
-        ],
-    )  # fmt: skip
     one = Limited(200, fails_from=3)
 
     def net(x):
@@ -158,7 +149,7 @@ def test_two_outputs_of_other_sizes_are_kept_alike():
 
     image = noise(1, 50, 41)
     memory = fn.MemoryModel(fixed=0, per_pixel=1, limit=500)
-    result = fn.run(pipeline_of(model, net), image, memory=memory)
+    result = fn.run(pipeline_of(turned_and_large05(), net), image, memory=memory)
 
     assert one.failed == 1
     np.testing.assert_array_equal(result["turned"], (image + 1).transpose(2, 0, 1))

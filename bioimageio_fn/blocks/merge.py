@@ -221,6 +221,7 @@ def _check_blendable(name: MemberId, tensor: Tensor) -> None:
 def _write(target: Any, name: MemberId, tensor: Tensor, region: Region, weights: Weights) -> None:
     """Write what a block says into the whole."""
     if not weights:
+        # not through `_own`: a record in between costs as much as writing a small block
         blocks = [region.get(axis) for axis in tensor.axes]
         there = [slice(None) if b is None else slice(b.start, b.stop) for b in blocks]
         own = [
