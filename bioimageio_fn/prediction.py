@@ -150,7 +150,8 @@ def predict_many(
     """Run a model on many samples, one after the other; the model is loaded once.
 
     Steps that measure a data set measure the samples so far, this one included, so that the order
-    of samples matters; each plane of an image with more axes than the model is a sample of its own. Where it must not, give the data set when the pipeline is made:
+    of samples matters; each plane of an image that has more axes than the model is a sample of its
+    own. Where the order must not matter, give the data set when the pipeline is made:
     `create_prediction_pipeline(model, dataset_for_initial_statistics=...)`.
 
     Args:
@@ -192,12 +193,11 @@ def predict_many(
         )
     options = Options(_blocks_asked_for(blocksize_parameter, input_block_shape), save_output_path)
     read = partial(read_sample, contract=loaded.contract, axes=axes, channels=channels)
-    named = (
+    samples: Iterator[tuple[Any, Sample]] = (
         (item, read(item, default_id=_numbered(sample_id, i))) for i, item in enumerate(inputs)
     )
-    samples = named
     if save_output_path is not None:
-        samples = _placed(named, loaded.contract, save_output_path, overwrite=overwrite)
+        samples = _placed(samples, loaded.contract, save_output_path, overwrite=overwrite)
     tasks = (task_of(sample, loaded.contract, rescale=rescale) for _, sample in samples)
     told = partial(shown, on_progress=on_progress, progressbar=progressbar)
     return _predict_each(loaded, tasks, options, told)

@@ -217,5 +217,5 @@ def _unknown(sample: Sample, contract: ModelContract) -> AxesError:
         "it is not known how large the pixels of the image are",
         expected=", ".join(f"{axis.id} in a unit of length" for axis in described),
         got=got or "no pixel size",
-        remedy="give it: Tensor(array, axes, Calibration({'x': PixelSize(0.1, 'micrometer'), ...}))",
+        remedy="give it: Tensor(array, axes, Calibration({'x': PixelSize(0.1, 'micrometer')}))",
     )

@@ -1,4 +1,4 @@
-"""`Task`: what stands between an image as it is and a model: its planes, and the size of its pixels.
+"""`Task`: what stands between an image as it is and a model: its planes, and its pixel size.
 
 What holds here: with neither, a task is `pipeline.run`; what can be refused is refused when a task
 is made, and nothing is read for that.

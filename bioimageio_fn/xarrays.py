@@ -1,7 +1,7 @@
 """Tensors as `xarray.DataArray`, and back.
 
-What holds here: axes are dimensions, pixel sizes are coordinates (0 for the first pixel), and so are
-names of channels; what is not known has no coordinate. xarray is imported when it is used.
+What holds here: axes are dimensions; pixel sizes are coordinates, from 0, and so are names of
+channels; what is not known has no coordinate. xarray is imported when it is used.
 """
 
 from __future__ import annotations
