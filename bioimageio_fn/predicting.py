@@ -17,15 +17,10 @@ from .blocks.choose import MemoryModel
 from .blocks.records import BlockPlan
 from .errors import BlockError
 from .memory import Limit, kept_within, measured_memory
+from .naming import PathLike, check_sizes
 from .pipeline import OnProgress, Pipeline, default_plan
 from .sample import Sample
-from .saving import (
-    PathLike,
-    check_sizes,
-    save_sample,
-    saved_while_made,
-    written_in_regions,
-)
+from .saving import save_sample, saved_while_made, written_in_regions
 from .streaming import makes_labels
 from .tasks import Task, final_calibrations, final_sizes, run_task, samples_of
 

@@ -21,11 +21,11 @@ from .errors import AxesError, DeviceError, FileWriteError
 from .inputs import Axes, Channels, paths_in, read_sample
 from .making import create_prediction_pipeline
 from .memory import bytes_of, limit_of
+from .naming import PathLike, check_paths, check_places, new_paths
 from .pipeline import Carried, OnProgress, Pipeline, run, run_carrying
 from .predicting import Options, predicted
 from .progress import shown
 from .sample import Sample
-from .saving import PathLike, check_paths, check_places, new_paths
 from .tasks import Rescale, Task, check_rescale, task_of
 from .trusted import TrustCode
 

@@ -148,11 +148,12 @@ class Resampled:
                     part, sampling.sigma, axis=n, mode="nearest", truncate=REACH
                 )
         moved = [n for n, sampling in enumerate(self.samplings) if not sampling.is_same]
+        if not moved:
+            return _as_type(part, self.dtype)
         result = np.empty(sizes, part.dtype)
         # along the other dimensions there is nothing to interpolate
-        for place in itertools.product(
-            *(range(n) if d not in moved else [slice(None)] for d, n in enumerate(sizes))
-        ):
+        places: Any = [[slice(None)] if d in moved else range(n) for d, n in enumerate(sizes)]
+        for place in itertools.product(*places):
             result[place] = ndimage.affine_transform(
                 part[place],
                 [_step(positions[d]) for d in moved],
@@ -190,7 +191,8 @@ def _as_type(values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> np.ndarray[A
     info = np.iinfo(dtype)
     # the largest integers of 64 bits are no floats
     largest = np.nextafter(float(info.max) + 1, 0) if dtype.itemsize == 8 else float(info.max)
-    return np.clip(np.rint(values), float(info.min), largest).astype(dtype)
+    rounded: np.ndarray[Any, Any] = np.clip(np.rint(values), float(info.min), largest)
+    return rounded.astype(dtype)
 
 
 def _scipy() -> Any:

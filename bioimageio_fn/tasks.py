@@ -89,7 +89,7 @@ def task_of(sample: Sample, contract: ModelContract, *, rescale: Rescale = None)
         >>> pipeline = fn.create_prediction_pipeline(fn.demo_model())
         >>> sample = Sample({"raw": fn.Tensor(np.zeros((3, 70, 80), "uint16"), "tyx")})
         >>> task = task_of(sample, pipeline.contract)
-        >>> run_task(pipeline, task)
+        >>> run_task(partial(fn.run, pipeline), task)
         Sample(probability=Tensor(batch=1, channel=1, time=3, y=70, x=80, dtype=float32))
     """
     task = Task(sample, contract, stack_of(sample, contract))
@@ -147,7 +147,7 @@ def run_task(run_one: Callable[..., Sample], task: Task, **options: Any) -> Samp
     """Predict a sample, plane by plane and at other sizes as the task says.
 
     Args:
-        run_one: predicts one sample: `pipeline.run` of a pipeline, or the pipeline.
+        run_one: predicts one sample: `pipeline.run` of a pipeline.
         task: what is to be done.
         options: `create`, `scratch` and `on_progress`, as of `pipeline.run`, and others for
             `run_one`.
