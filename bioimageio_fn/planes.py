@@ -60,9 +60,7 @@ class Stack:
 
     sizes: Mapping[AxisId, int] = attrs.field(converter=_by_axis)
     behind: Mapping[AxisId, Iterable[str]] = attrs.field(converter=_by_axis)
-    pixel_sizes: Mapping[AxisId, PixelSize] = attrs.field(
-        converter=_by_axis, factory=immutabledict
-    )
+    pixel_sizes: Mapping[AxisId, PixelSize] = attrs.field(converter=_by_axis, factory=immutabledict)
 
     @property
     def count(self) -> int:

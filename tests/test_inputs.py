@@ -17,7 +17,10 @@ GREY = contract_of(image05())
 TWO = contract_of(
     model05(
         [
-            tensor05(name, [axis05("b"), axis05("c", 1), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))])
+            tensor05(
+                name,
+                [axis05("b"), axis05("c", 1), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))],
+            )
             for name in ("raw", "mask")
         ],
         [tensor05("out", [axis05("y", ref("raw", "y")), axis05("x", ref("raw", "x"))])],
@@ -38,8 +41,11 @@ def test_axes_that_are_given_count_more_than_those_of_a_file(tmp_path, name):
     np.testing.assert_array_equal(sample["raw"], RAW)
 
 
-@pytest.mark.parametrize("given", [RAW, NAMED, NAMED.to_xarray(), {"raw": RAW}, RAW.tolist()],
-                         ids=["array", "tensor", "xarray", "mapping", "list"])
+@pytest.mark.parametrize(
+    "given",
+    [RAW, NAMED, NAMED.to_xarray(), {"raw": RAW}, RAW.tolist()],
+    ids=["array", "tensor", "xarray", "mapping", "list"],
+)
 @pytest.mark.parametrize("axes", ["zyx", ["z", "y", "x"], {"raw": "zyx"}], ids=str)
 def test_axes_are_given_for_whatever_is_given(given, axes):
     sample = read_sample(given, GREY, axes=axes)
@@ -49,7 +55,12 @@ def test_axes_are_given_for_whatever_is_given(given, axes):
 
 @pytest.mark.parametrize(
     ("axes", "message"),
-    [("yx", "number of axes"), ("qyx", "letter"), ("yyx", "twice"), ({"raw": "yx"}, "number of axes")],
+    [
+        ("yx", "number of axes"),
+        ("qyx", "letter"),
+        ("yyx", "twice"),
+        ({"raw": "yx"}, "number of axes"),
+    ],
 )
 def test_axes_that_are_none_of_the_image_are_refused(axes, message):
     with pytest.raises(AxesError, match=message):

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import strategies
-from descriptions import contract_of, image05, model05, ref, sized, step, tensor05, axis05, write
+from descriptions import axis05, contract_of, image05, model05, ref, sized, step, tensor05, write
 from hypothesis import given
 from hypothesis import strategies as st
 from stored import Recording, stored
@@ -89,7 +89,10 @@ def test_where_axes_are_in_the_result(axes, contract, expected):
 
     stack = stack_of(fn.Sample({"raw": tensor}), contract)
 
-    assert placed(contract.outputs[0].axis_ids, stack) == fn.Tensor(np.zeros([1] * len(expected)), expected).axes
+    assert (
+        placed(contract.outputs[0].axis_ids, stack)
+        == fn.Tensor(np.zeros([1] * len(expected)), expected).axes
+    )
 
 
 def test_axes_of_size_1_are_not_looped_over():
@@ -100,7 +103,9 @@ def test_axes_of_size_1_are_not_looped_over():
 
 def test_channels_are_not_looped_over():
     named = Calibration({}, ["DAPI", "GFP", "RFP"])
-    with pytest.raises(AxesError, match=r"without channels.*3 channels \(DAPI, GFP, RFP\).*channels="):
+    with pytest.raises(
+        AxesError, match=r"without channels.*3 channels \(DAPI, GFP, RFP\).*channels="
+    ):
         stack_of(fn.Sample({"raw": fn.Tensor(np.zeros((3, 9, 9)), "cyx", named)}), FLAT)
 
 
@@ -174,9 +179,12 @@ def test_planes_are_written_one_by_one_into_one_file(twice, tmp_path, suffix):
         on_progress=lambda *n: told.append(n),
     )["out"]
 
-    assert (result.axes, result.shape) == (("batch", "channel", "time", "z", "y", "x"), (1, 1, 2, 3, 50, 60))
+    assert (result.axes, result.shape) == (
+        ("batch", "channel", "time", "z", "y", "x"),
+        (1, 1, 2, 3, 50, 60),
+    )
     np.testing.assert_array_equal(np.asarray(result)[0, 0], 2 * source.array)
-    if "ome" not in suffix and ".tif" != suffix:
+    if "ome" not in suffix and suffix != ".tif":
         np.testing.assert_array_equal(stored(path)[0, 0], 2 * source.array)
     # small files of packed pixels are read at once
     assert type(result.data) is not np.ndarray or "tif" in suffix
@@ -213,14 +221,18 @@ def test_pixel_sizes_of_planes_are_known_of_the_result(twice, tmp_path):
 def test_one_of_several_inputs_may_be_the_same_for_all_planes(tmp_path):
     axes = [axis05("b"), axis05("c", 1), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))]
     outs = [axis05("b"), axis05("c", 1), axis05("y", ref("raw", "y")), axis05("x", ref("raw", "x"))]
-    path = write(tmp_path, model05([tensor05("raw", axes), tensor05("mask", axes)], [tensor05("out", outs)]))
+    path = write(
+        tmp_path, model05([tensor05("raw", axes), tensor05("mask", axes)], [tensor05("out", outs)])
+    )
     pipeline = fn.create_prediction_pipeline(path, backend=lambda raw, mask: (raw * mask,))
     raw, mask = numbered(3, 9, 9), numbered(9, 9) % 2
 
     result = fn.predict(model=pipeline, inputs={"raw": fn.Tensor(raw, "zyx"), "mask": mask})
 
     np.testing.assert_array_equal(np.asarray(result)[0, 0], raw * mask)
-    with pytest.raises(SizeError, match="same number of planes.*'mask', axis 'z'.*expected 3, got 2"):
+    with pytest.raises(
+        SizeError, match="same number of planes.*'mask', axis 'z'.*expected 3, got 2"
+    ):
         fn.predict(
             model=pipeline,
             inputs={"raw": fn.Tensor(raw, "zyx"), "mask": fn.Tensor(raw[:2], "zyx")},

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from descriptions import axis05, contract_of, image05, model05, ref, sized, tensor05, write
+from descriptions import axis05, contract_of, model05, ref, sized, tensor05, write
 from hypothesis import given
 from hypothesis import strategies as st
 from stored import stored
@@ -28,7 +28,11 @@ def model(*, scale=0.5, unit="micrometer", out_scale=1.0, offset=0, dtype="float
         [
             tensor05(
                 "raw",
-                [axis05("b"), axis05("c", 1), *(axis05(a, sized(4, 1), scale=scale, **known) for a in space)],
+                [
+                    axis05("b"),
+                    axis05("c", 1),
+                    *(axis05(a, sized(4, 1), scale=scale, **known) for a in space),
+                ],
             )
         ],
         [
@@ -37,7 +41,10 @@ def model(*, scale=0.5, unit="micrometer", out_scale=1.0, offset=0, dtype="float
                 [
                     axis05("b"),
                     axis05("c", 1),
-                    *(axis05(a, ref("raw", a, offset), scale=scale / out_scale, **known) for a in space),
+                    *(
+                        axis05(a, ref("raw", a, offset), scale=scale / out_scale, **known)
+                        for a in space
+                    ),
                 ],
                 dtype=dtype,
             )
@@ -139,7 +146,9 @@ def test_only_one_way_to_rescale(tmp_path):
 def test_a_pixel_size_that_differs_is_said_with_both_and_the_remedy(tmp_path, pixel):
     pipeline = pipeline_of(tmp_path)
 
-    with pytest.warns(DataWarning, match=f"'raw'.*x {pixel:g} micrometer, not y 0.5 .*rescale='auto'"):
+    with pytest.warns(
+        DataWarning, match=f"'raw'.*x {pixel:g} micrometer, not y 0.5 .*rescale='auto'"
+    ):
         result = fn.predict(model=pipeline, inputs=image(30, 40, pixel))
 
     np.testing.assert_array_equal(np.asarray(result)[0, 0], smooth(30, 40))
@@ -234,9 +243,7 @@ def test_rescaled_outputs_are_written_and_the_same_in_blocks_and_planes(tmp_path
 
 def test_a_task_knows_what_will_be_written():
     contract = contract_of(model(out_scale=2.0))
-    sample = fn.Sample(
-        {"raw": fn.Tensor(np.zeros((3, 60, 80)), "zyx", micrometers("zyx", 1))}
-    )
+    sample = fn.Sample({"raw": fn.Tensor(np.zeros((3, 60, 80)), "zyx", micrometers("zyx", 1))})
 
     task = task_of(sample, contract, rescale="auto")
     parts = list(samples_of(task))
