@@ -1,4 +1,4 @@
-"""Images in PNG files: 2D, for looking at.
+"""Images in PNG and JPEG files: 2D, for looking at.
 
 What holds here: values are stored as they are, or as the one image that they describe; what PNG can
 not hold is an error. A file is read and written as a whole.
@@ -15,17 +15,20 @@ from ..axes import AxisId
 from ..errors import FileWriteError
 from ..files import written_whole
 from ..tensor import Tensor
+from .formats import Location
+from .labels import Labelled, named_axes
 
-__all__ = ["read_png", "write_png"]
+__all__ = ["read_picture", "write_png"]
 
 _CHANNEL = AxisId("channel")
 
 
-def read_png(path: Path) -> np.ndarray[Any, Any]:
-    """The pixels of a PNG file, colours last."""
+def read_picture(place: Location) -> Labelled:
+    """The pixels of a PNG or JPEG file, colours last."""
     from imageio.v3 import imread
 
-    return np.asarray(imread(path.read_bytes(), extension=".png"))
+    pixels = np.asarray(imread(place.file.read_bytes(), extension=place.suffix))
+    return Labelled(pixels, named_axes("yxc"[: pixels.ndim], pixels.ndim))
 
 
 def write_png(path: Path, tensor: Tensor) -> None:

@@ -24,8 +24,10 @@ from ..files import writing
 from ..spec import TensorSpec
 from ..stats.walk import READ_ELEMENTS
 from .formats import Location
+from .labels import Image, Labelled
 from .mapped import MappedFile, new_npy
 from .sources import StoredArray
+from .tiff_labels import tiff_labels
 
 __all__ = ["new_tiff", "open_tiff", "shown_axes"]
 
@@ -35,8 +37,8 @@ _CLASSIC_BYTES = 2**32 - 2**25
 """What the offsets of a classic TIFF reach; a larger one has to be a BigTIFF."""
 
 
-def open_tiff(place: Location) -> MappedFile | StoredArray | np.ndarray[Any, Any]:
-    """The first series of images in a TIFF file.
+def open_tiff(place: Location) -> Labelled:
+    """The first series of images in a TIFF file, in full resolution.
 
     Raises:
         Exception: whatever tifffile raises, if the file can not be read.
@@ -47,12 +49,17 @@ def open_tiff(place: Location) -> MappedFile | StoredArray | np.ndarray[Any, Any
         file = opened.enter_context(TiffFile(place.file))
         series = file.series[0]
         _check_whole(file, series, place)
-        if series.dataoffset is not None:
-            dtype = np.dtype(file.byteorder + series.dtype.char)
-            return MappedFile(place.file, dtype, series.shape, series.dataoffset)
-        # what is small would be read at once, and zarr takes longer to load
-        if series.size <= READ_ELEMENTS or _is_one_chunk(series) or not find_spec("zarr"):
-            return np.asarray(series.asarray())
+        axes, calibration = tiff_labels(file, series)
+        return Labelled(_pixels(file, series, place), axes, calibration)
+
+
+def _pixels(file: Any, series: Any, place: Location) -> Image:
+    if series.dataoffset is not None:
+        dtype = np.dtype(file.byteorder + series.dtype.char)
+        return MappedFile(place.file, dtype, series.shape, series.dataoffset)
+    # what is small would be read at once, and zarr takes longer to load
+    if series.size <= READ_ELEMENTS or _is_one_chunk(series) or not find_spec("zarr"):
+        return np.asarray(series.asarray())
     return _unpacked_where_read(place)
 
 
@@ -61,6 +68,13 @@ def _check_whole(file: Any, series: Any, place: Location) -> None:
     shape = file.shaped_metadata[0]["shape"] if file.shaped_metadata else series.shape
     if math.prod(shape) != math.prod(series.shape):
         raise FileReadError(f"pages are missing in {place.file}", expected=shape, got=series.shape)
+    missing = sum(page is None for page in series)
+    if missing:
+        raise FileReadError(
+            f"pages of the image in {place.file} are missing",
+            expected=f"{len(series)} pages, some of which may be in files beside it",
+            got=len(series) - missing,
+        )
 
 
 def _is_one_chunk(series: Any) -> bool:
@@ -73,7 +87,7 @@ def _unpacked_where_read(place: Location) -> StoredArray:
 
     with ExitStack() as opened:
         # to find the parts of a large file takes long, so it is kept open
-        store = opened.enter_context(TiffFile(place.file)).series[0].aszarr()
+        store = opened.enter_context(TiffFile(place.file)).series[0].aszarr(level=0)
         array = zarr.open_array(opened.enter_context(store), mode="r")
         source = StoredArray(place, array, _unpacked_where_read)
         weakref.finalize(source, opened.pop_all().close)

@@ -24,7 +24,9 @@ from ..files import writing
 from ..spec import TensorSpec
 from .chunks import chunk_shape
 from .formats import Location, require
-from .sources import StoredArray, only_one
+from .labels import Labelled, Labels
+from .multiscales import image_in
+from .sources import StoredArray
 
 __all__ = ["check_zarr_replaceable", "new_zarr", "open_zarr"]
 
@@ -32,8 +34,8 @@ Region: TypeAlias = tuple[slice, ...]
 _THREADS = 4
 
 
-def open_zarr(place: Location) -> StoredArray:
-    """An array of Zarr format 2 or 3.
+def open_zarr(place: Location) -> Labelled:
+    """An array of Zarr format 2 or 3; of an OME-Zarr image, its full resolution.
 
     Raises:
         MissingFileError: if there is nothing at that path in the folder or archive.
@@ -45,14 +47,19 @@ def open_zarr(place: Location) -> StoredArray:
             store = opened.enter_context(zarr.storage.ZipStore(place.file, mode="r"))
         else:
             store = zarr.storage.LocalStore(place.file, read_only=True)
-        array = _array(zarr, store, place)
+        array, (axes, calibration) = _array(zarr, store, place)
         _check_codecs(array, place)
-        source = StoredArray(place, array, open_zarr)
+        source = StoredArray(place, array, _opened_again)
         weakref.finalize(source, opened.pop_all().close)
-    return source
+    return Labelled(source, axes, calibration)
 
 
-def _array(zarr: Any, store: Any, place: Location) -> Any:
+def _opened_again(place: Location) -> StoredArray:
+    source: Any = open_zarr(place).data
+    return source  # type: ignore[no-any-return]
+
+
+def _array(zarr: Any, store: Any, place: Location) -> tuple[Any, Labels]:
     try:
         node = zarr.open(store=store, path=place.inner or None, mode="r")
     except FileNotFoundError as error:
@@ -62,11 +69,16 @@ def _array(zarr: Any, store: Any, place: Location) -> Any:
             f"there is no array {place.inner} in {place.file}",
             remedy=f"open {place.file} to see what is there",
         ) from error
-    if isinstance(node, zarr.Array):
-        return node
-    members = node.members(max_depth=None)
-    names = (name for name, member in members if isinstance(member, zarr.Array))
-    return node[only_one(names, place)]
+    return image_in(node, lambda path: _group(zarr, store, path), place)
+
+
+def _group(zarr: Any, store: Any, path: str) -> Any:
+    """The group at a path, or None: folders of arrays need not be described as groups."""
+    try:
+        node = zarr.open(store=store, path=path or None, mode="r")
+    except FileNotFoundError:
+        return None
+    return None if isinstance(node, zarr.Array) else node
 
 
 def _check_codecs(array: Any, place: Location) -> None:
