@@ -16,6 +16,8 @@ from .labels import Labels, calibration, named_axes, pixel_size
 
 __all__ = ["hdf5_labels"]
 
+_SPACE = tuple(AxisId(axis) for axis in "zyx")
+
 
 def hdf5_labels(dataset: Any) -> Labels:
     """The axes and the calibration of an open dataset."""
@@ -64,14 +66,13 @@ def _tagged_sizes(tags: Sequence[Mapping[str, Any]]) -> dict[AxisId, PixelSize |
 
 
 def _element_sizes(sizes: Any, axes: tuple[AxisId, ...] | None) -> dict[AxisId, PixelSize | None]:
-    """Micrometers along all axes that the file names; else along the last of z, y, x."""
+    """Micrometers along all axes, or those of space, or the last of z, y, x."""
     given = [*sizes] if hasattr(sizes, "__len__") else []
-    space = tuple(AxisId(axis) for axis in "zyx")
-    named = axes if axes is not None and len(axes) == len(given) else space[-len(given) :]
-    if not given or len(given) != len(named):
-        return {}
+    of_space = tuple(axis for axis in axes or () if axis in _SPACE)
+    known = (axes or (), of_space, _SPACE[-len(given) :])
+    named = next((names for names in known if len(names) == len(given)), ())
     return {
         axis: pixel_size(size, "micrometer")
-        for axis, size in zip(named, given, strict=True)
-        if axis in space
+        for axis, size in zip(named, given, strict=False)
+        if axis in _SPACE
     }

@@ -34,7 +34,8 @@ Image: TypeAlias = MappedFile | StoredArray | np.ndarray[Any, Any]
 Labels: TypeAlias = tuple[tuple[AxisId, ...] | None, Calibration]
 
 _NO_EXTENT = ("pixel", "pixels", "px", "reference frame")
-_NUMBERED = re.compile(r"(phony_)?dim_\d+")
+_NUMBERED = re.compile(r"(phony_)?dim_\d+|(Channel|C):\d+(:\d+)?")
+"""Dimensions of xarray and netCDF, channels of bioio, to which nobody has given a name."""
 
 
 @attrs.frozen(eq=False)
@@ -55,7 +56,7 @@ class Labelled:
 def named_axes(names: Iterable[Any], dimensions: int) -> tuple[AxisId, ...] | None:
     """Axes of the names that a file gives; None if they do not name each dimension, once.
 
-    Names that only number the dimensions, as xarray and netCDF make them up, are none.
+    Names that only number the dimensions are none.
 
     Examples:
         >>> named_axes(["T", "c", "Y", "x"], 4)
@@ -95,8 +96,8 @@ def channel_names(
 ) -> tuple[str, ...]:
     """The names of channels, if there is one for each; none where that can not be told.
 
-    Some files leave a channel without a name, which then is empty. A tensor without an axis for
-    them has one channel.
+    Some files leave a channel without a name, or number it; its name then is empty. A tensor
+    without an axis for them has one channel.
 
     Examples:
         >>> channel_names(["DAPI", None], ["channel", "y", "x"], (2, 5, 5))
@@ -104,7 +105,8 @@ def channel_names(
         >>> channel_names(["DAPI", "GFP"], ["y", "x"], (5, 5))
         ()
     """
-    found = tuple("" if name is None else str(name).strip() for name in names)
+    given = ["" if name is None else str(name).strip() for name in names]
+    found = tuple("" if _NUMBERED.fullmatch(name) else name for name in given)
     sizes = dict(zip(axes or (), shape, strict=False))
     return found if any(found) and len(found) == sizes.get("channel", 1) else ()
 

@@ -21,13 +21,21 @@ from .labels import Labelled, named_axes
 __all__ = ["read_picture", "write_png"]
 
 _CHANNEL = AxisId("channel")
+_BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
 def read_picture(place: Location) -> Labelled:
-    """The pixels of a PNG or JPEG file, colours last."""
+    """The pixels of a PNG or JPEG file, colours last.
+
+    Raises:
+        Exception: whatever the library raises, if it is damaged or something else.
+    """
     from imageio.v3 import imread
 
-    pixels = np.asarray(imread(place.file.read_bytes(), extension=place.suffix))
+    content = place.file.read_bytes()
+    if not content.startswith(_BEGINNINGS):  # the library reads other formats, too
+        raise ValueError("it is neither PNG nor JPEG")
+    pixels = np.asarray(imread(content, extension=place.suffix))
     return Labelled(pixels, named_axes("yxc"[: pixels.ndim], pixels.ndim))
 
 

@@ -36,9 +36,8 @@ _NAMES: Mapping[str, str] = immutabledict(
         "V": "event",
     }
 )
-_RESOLUTION_UNITS: Mapping[int, str] = immutabledict(
-    {3: "centimeter", 4: "millimeter", 5: "micrometer"}
-)
+_MICROMETERS: Mapping[int, float] = immutabledict({3: 1e4, 4: 1e3, 5: 1.0})
+"""In a centimeter, a millimeter, a micrometer, by the number that TIFF has for it."""
 
 
 def tiff_labels(file: Any, series: Any) -> Labels:
@@ -108,10 +107,13 @@ def _imagej_channels(labels: Sequence[str], sizes: Mapping[str | None, int]) -> 
 
 def _resolution(page: Any) -> dict[str, PixelSize | None]:
     tag = page.tags.get("ResolutionUnit")
-    unit = _RESOLUTION_UNITS.get(int(tag.value)) if tag is not None else None
-    if unit is None:
-        return {}
-    return {axis: pixel_size(_pixel(page, f"{axis.upper()}Resolution"), unit) for axis in "yx"}
+    unit = _MICROMETERS.get(int(tag.value)) if tag is not None else None
+    extents = {axis: _pixel(page, f"{axis.upper()}Resolution") for axis in "yx"}
+    return {
+        axis: pixel_size(extent * unit, "micrometer")
+        for axis, extent in extents.items()
+        if extent is not None and unit is not None
+    }
 
 
 def _pixel(page: Any, name: str) -> float | None:
