@@ -57,6 +57,13 @@ def _pixels(file: Any, series: Any, place: Location) -> Image:
     if series.dataoffset is not None:
         dtype = np.dtype(file.byteorder + series.dtype.char)
         return MappedFile(place.file, dtype, series.shape, series.dataoffset)
+    missing = sum(page is None for page in series)
+    if missing:  # OME-TIFF says how many there are, and that some are in other files
+        raise FileReadError(
+            f"pages of {place.file} are missing, or files beside it that hold them",
+            expected=f"{len(series)} pages",
+            got=len(series) - missing,
+        )
     # what is small would be read at once, and zarr takes longer to load
     if series.size <= READ_ELEMENTS or _is_one_chunk(series) or not find_spec("zarr"):
         return np.asarray(series.asarray())
@@ -68,13 +75,6 @@ def _check_whole(file: Any, series: Any, place: Location) -> None:
     shape = file.shaped_metadata[0]["shape"] if file.shaped_metadata else series.shape
     if math.prod(shape) != math.prod(series.shape):
         raise FileReadError(f"pages are missing in {place.file}", expected=shape, got=series.shape)
-    missing = sum(page is None for page in series)
-    if missing:
-        raise FileReadError(
-            f"pages of the image in {place.file} are missing",
-            expected=f"{len(series)} pages, some of which may be in files beside it",
-            got=len(series) - missing,
-        )
 
 
 def _is_one_chunk(series: Any) -> bool:
