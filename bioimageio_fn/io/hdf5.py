@@ -23,7 +23,7 @@ from ..spec import TensorSpec
 from .chunks import chunk_shape
 from .formats import Location, require
 from .hdf5_labels import hdf5_labels
-from .labels import Labelled
+from .labels import Image, Labelled
 from .sources import StoredArray, only_one
 
 __all__ = ["check_hdf5_replaceable", "new_hdf5", "open_hdf5"]
@@ -58,9 +58,8 @@ def open_hdf5(place: Location) -> Labelled:
     return Labelled(StoredArray(place, record, _opened_again), axes, calibration)
 
 
-def _opened_again(place: Location) -> StoredArray:
-    source: Any = open_hdf5(place).data
-    return source  # type: ignore[no-any-return]
+def _opened_again(place: Location) -> Image:
+    return open_hdf5(place).data
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import FileReadError
 from .formats import READ, Location
-from .labels import Labelled, calibration, channel_names, named_axes, pixel_size
+from .labels import Image, Labelled, calibration, channel_names, named_axes, pixel_size
 from .sources import StoredArray
 
 __all__ = ["open_other"]
@@ -37,9 +37,8 @@ def open_other(place: Location) -> Labelled:
     return Labelled(source, axes, calibration(_sizes(image), channels))
 
 
-def _opened_again(place: Location) -> StoredArray:
-    source: Any = open_other(place).data
-    return source  # type: ignore[no-any-return]
+def _opened_again(place: Location) -> Image:
+    return open_other(place).data
 
 
 def _image(place: Location) -> Any:

@@ -29,6 +29,10 @@ _PREFIXES = {
     "M": "mega",
     "G": "giga",
     "T": "tera",
+    "P": "peta",
+    "E": "exa",
+    "Z": "zetta",
+    "Y": "yotta",
 }
 _OTHERS = {
     "angstrom": "Å",

@@ -15,6 +15,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from zipfile import ZipFile
 
 import attrs
 import numpy as np
@@ -24,7 +25,7 @@ from ..files import writing
 from ..spec import TensorSpec
 from .chunks import chunk_shape
 from .formats import Location, require
-from .labels import Labelled, Labels
+from .labels import Image, Labelled, Labels
 from .multiscales import image_in
 from .sources import StoredArray
 
@@ -54,15 +55,17 @@ def open_zarr(place: Location) -> Labelled:
     return Labelled(source, axes, calibration)
 
 
-def _opened_again(place: Location) -> StoredArray:
-    source: Any = open_zarr(place).data
-    return source  # type: ignore[no-any-return]
+def _opened_again(place: Location) -> Image:
+    return open_zarr(place).data
 
 
 def _array(zarr: Any, store: Any, place: Location) -> tuple[Any, Labels]:
     try:
         node = zarr.open(store=store, path=place.inner or None, mode="r")
     except FileNotFoundError as error:
+        folder = None if place.inner or place.suffix != ".zip" else _only_folder(place.file)
+        if folder is not None and _group(zarr, store, folder) is not None:
+            return _array(zarr, store, attrs.evolve(place, inner=folder))
         if not place.inner:
             raise FileReadError(f"there is no Zarr array or group in {place.file}") from error
         raise MissingFileError(
@@ -70,6 +73,13 @@ def _array(zarr: Any, store: Any, place: Location) -> tuple[Any, Labels]:
             remedy=f"open {place.file} to see what is there",
         ) from error
     return image_in(node, lambda path: _group(zarr, store, path), place)
+
+
+def _only_folder(archive: Path) -> str | None:
+    """The folder that everything in an archive lies in, as programs of desktops make them."""
+    with ZipFile(archive) as file:
+        tops = {name.split("/")[0] for name in file.namelist()} - {"__MACOSX"}
+    return tops.pop() if len(tops) == 1 else None
 
 
 def _group(zarr: Any, store: Any, path: str) -> Any:

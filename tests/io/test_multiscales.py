@@ -62,22 +62,39 @@ def test_a_path_picks_labels(tmp_path, image):
     assert open_image(image / "labels/nuclei/1").shape == (10, 12)
 
 
+def test_an_archive_may_hold_the_folder_of_the_image(tmp_path):
+    """As programs of desktops make them."""
+    path = written.ome_zarr(tmp_path / "a.zarr", ARRAY, "cyx", SIZES, ())
+    (tmp_path / "made").mkdir()
+    shutil.copytree(path, tmp_path / "made/a.zarr")
+    (tmp_path / "made/__MACOSX").mkdir()
+    (tmp_path / "made/__MACOSX/._a.zarr").touch()
+    shutil.make_archive(tmp_path / "b", "zip", tmp_path / "made")
+
+    assert open_tensor(tmp_path / "b.zip") == open_tensor(path)
+    assert open_tensor(tmp_path / "b.zip/a.zarr/1") == open_tensor(path / "1")
+
+
+def test_an_archive_of_something_else_is_an_error(tmp_path):
+    (tmp_path / "made/folder").mkdir(parents=True)
+    (tmp_path / "made/folder/a.txt").touch()
+    shutil.make_archive(tmp_path / "b", "zip", tmp_path / "made")
+
+    with pytest.raises(FileReadError, match=r"there is no Zarr array or group in .*b\.zip"):
+        open_tensor(tmp_path / "b.zip")
+
+
 @pytest.mark.parametrize("write", VERSIONS)
 def test_images_in_a_group_are_listed(tmp_path, write):
     """As in plates, and in what bioformats2raw writes."""
     first = write(tmp_path, ARRAY, "cyx", SIZES, ())
-    plate = tmp_path / "plate.zarr"
+    plate, zarr_format = tmp_path / "plate.zarr", 2 if write is written.ome_zarr_0_4 else 3
+    for group in ("", "A", "A/1", "B", "B/2"):
+        zarr.create_group(plate / group, zarr_format=zarr_format)
     for well in ("A/1/0", "A/1/1", "B/2/0"):
         shutil.copytree(first, plate / well)
-    zarr.open_group(plate, mode="a", zarr_format=2 if write is written.ome_zarr_0_4 else 3)
 
     reason = r"plate\.zarr holds several arrays: .*such as .*plate\.zarr/A/1/0, got A/1/0, A/1/1, B"
-    if write is written.ome_zarr_0_5:
-        for group in ("A", "A/1", "B", "B/2"):
-            zarr.open_group(plate / group, mode="a")
-    else:
-        for group in ("A", "A/1", "B", "B/2"):
-            zarr.open_group(plate / group, mode="a", zarr_format=2)
     with pytest.raises(FileReadError, match=reason):
         open_tensor(plate)
     assert open_tensor(plate / "A/1/1") == open_tensor(first)
