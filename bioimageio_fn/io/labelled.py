@@ -54,10 +54,6 @@ def open_labelled(
 ) -> Labelled:
     """The array in an image file, which is read where it is sliced, and what the file says of it.
 
-    Axes, pixel sizes and names of channels are those of OME-TIFF, ImageJ and other TIFF files,
-    OME-Zarr and Zarr, HDF5, and formats of bioio, as far as a file gives them. PNG and JPEG files
-    have the axes y, x, and channel if they have colours. NPY and NPZ files name none.
-
     Args:
         path: as of `open_image`.
         axes: one for each dimension, in the place of those that the file names.
@@ -71,15 +67,15 @@ def open_labelled(
         >>> open_labelled(fn.demo_image()).axes
         ('y', 'x')
     """
+    given = None if axes is None else as_axes(axes)
     place = location(path)
     existing_path(place.file)
     with reading(place):
         image = _OPENERS.get(place.suffix, open_other)(place)
         _check_numbers(image.data, place)
         image.data[(slice(0, 1),) * len(image.data.shape)]  # a missing codec is told now
-    if axes is None:
+    if given is None:
         return image
-    given = as_axes(axes)
     if len(given) != len(image.data.shape):
         raise AxesError(
             f"these are not the axes of {path}",
@@ -91,6 +87,18 @@ def open_labelled(
 
 def open_tensor(path: str | os.PathLike[str], axes: str | Iterable[str] | None = None) -> Tensor:
     """The image in a file with axes, pixel sizes and names of channels, read where it is sliced.
+
+    They are those that the file says:
+
+    - OME-TIFF and OME-Zarr: all of them;
+    - TIFF of ImageJ: all; names of channels where labels of planes are that;
+    - other TIFF files: axes that have letters other than I and Q, and the resolution where it is
+      given per centimeter, millimeter or micrometer;
+    - HDF5: axes by labels or scales of the dimensions, or by the attributes `axes` or `axistags`;
+      pixel sizes by `element_size_um`, or without a unit by `axistags`;
+    - Zarr: axes by `dimension_names` or `_ARRAY_DIMENSIONS`;
+    - PNG and JPEG: y, x, and channel if there are colours; NPY and NPZ: nothing;
+    - formats of bioio: what its plugin for the format says.
 
     Args:
         path: as of `open_image`.

@@ -49,7 +49,7 @@ def _image(place: Location) -> Any:
         raise FileReadError(
             f"can not read {place.file}",
             expected=f"a file that ends in {', '.join(READ)}",
-            got=place.suffix or "no suffix",
+            got=_kind(place),
             remedy="other formats are read by bioio and its plugins, such as bioio-czi: "
             "pip install 'bioimageio_fn[bioio]' and the plugin",
         ) from error
@@ -59,10 +59,14 @@ def _image(place: Location) -> Any:
         raise FileReadError(
             f"can not read {place.file}: no plugin of bioio that is installed reads it",
             expected=f"a file that ends in {', '.join(READ)}, or one of a plugin's formats",
-            got=place.suffix or "no suffix",
+            got=_kind(place),
             remedy="install the plugin for its format, such as bioio-czi, bioio-lif, bioio-nd2 or "
             "bioio-bioformats; https://github.com/bioio-devs/bioio lists all",
         ) from error
+
+
+def _kind(place: Location) -> str:
+    return "a folder" if place.file.is_dir() else place.suffix or "no suffix"
 
 
 def _sizes(image: Any) -> dict[str, Any]:

@@ -87,8 +87,9 @@ def reading(place: Location, passed: type[Exception] = BioimageioFnError) -> Ite
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        kind = f" as {place.suffix[1:].upper()}" if place.suffix else ""
         raise FileReadError(
-            f"can not read {place.file / place.inner} as {place.suffix[1:].upper()}",
+            f"can not read {place.file / place.inner}{kind}",
             got=reason,
             remedy="is it damaged, or of another format than its name says?",
         ) from error
