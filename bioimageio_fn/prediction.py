@@ -17,6 +17,7 @@ from typing import Any
 
 from .blocks.choose import MemoryModel
 from .blocks.records import BlockPlan
+from .contract.calibrating import output_calibrations
 from .contract.records import ModelContract
 from .errors import AxesError, BlockError, DeviceError, FileWriteError
 from .io.formats import stem
@@ -24,6 +25,7 @@ from .io.images import open_image
 from .io.mapped import unmapped
 from .making import create_prediction_pipeline
 from .memory import Limit, bytes_of, kept_within, limit_of, measured_memory
+from .naming import PathLike, check_paths, check_places, check_sizes, new_paths
 from .pipeline import (
     Carried,
     OnProgress,
@@ -35,15 +37,7 @@ from .pipeline import (
 from .progress import shown
 from .reading import as_sample
 from .sample import Sample
-from .saving import (
-    PathLike,
-    check_paths,
-    check_places,
-    new_paths,
-    save_sample,
-    saved_while_made,
-    written_in_regions,
-)
+from .saving import save_sample, saved_while_made, written_in_regions
 from .streaming import makes_labels
 from .trusted import TrustCode
 
@@ -213,6 +207,8 @@ def _predicted(
 ) -> Sample:
     """A sample predicted, and saved if asked for."""
     plan = default_plan(pipeline, sample, **blocks)
+    if path is not None:
+        check_sizes(path, pipeline.contract, plan.sizes)
     in_regions = path is not None and written_in_regions(path)
     in_memory = not in_regions or makes_labels(pipeline.contract)
     held = _held(pipeline.contract, plan, limit) if limit is not None and in_memory else 0
@@ -222,10 +218,11 @@ def _predicted(
         if path is None:
             return run_it()
         if in_regions and (plan.count > 1 or limit is not None):
-            outputs = [tensor.id for tensor in pipeline.contract.outputs]
-            return saved_while_made(run_it, path, sample.id or "sample", outputs)
+            known = {name: tensor.calibration for name, tensor in sample.members.items()}
+            calibrations = output_calibrations(pipeline.contract, known)
+            return saved_while_made(run_it, path, sample.id, pipeline.contract, calibrations)
         result = run_it()
-    save_sample(result, path)
+    save_sample(result, path, contract=pipeline.contract)
     return result
 
 

@@ -92,7 +92,7 @@ def test_a_probability_is_saved_as_png_in_255_steps(demo, tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("x.jpg", "ends in"), ("x", "no suffix"), ("x.zarr/in", "a path in the Zarr folder")],
+    [("x.jpg", "ends in"), ("x", "no suffix"), ("x.zarr/in", "got .in. in the Zarr folder")],
 )
 def test_a_path_that_can_not_hold_the_result_is_refused_before_anything_runs(path, message):
     def never(_):

@@ -158,7 +158,7 @@ def bioio_zarr(folder, array, axes, sizes, channels):
     return folder / "bioio.ome.zarr"
 
 
-def pixels(axes, sizes=(("t", 3), ("c", 2), ("z", 4), ("y", 20), ("x", 24))):
+def pixels(axes, sizes=(("b", 2), ("t", 3), ("c", 2), ("z", 4), ("y", 20), ("x", 24))):
     """An array whose pixels are all different."""
     shape = [dict(sizes)[axis] for axis in axes]
     return np.arange(np.prod(shape), dtype="uint16").reshape(shape)

@@ -158,14 +158,14 @@ def _predict(
         existing_path(location(image).file)
     pattern = _pattern(output, images)
     from ..making import create_prediction_pipeline
+    from ..naming import output_paths
     from ..prediction import predict as predict_one
-    from ..saving import output_path
 
     with create_prediction_pipeline(model, **opening) as pipeline:
         for image in images:
             result = predict_one(model=pipeline, inputs=image, save_output_path=pattern, **options)
-            for name in result.members:
-                path = output_path(pattern, sample_id=result.id or "sample", output_id=name)
+            paths = output_paths(pattern, pipeline.contract, sample_id=result.id)
+            for path in paths.values():
                 click.echo(path)
 
 

@@ -1,7 +1,8 @@
 """What datasets in HDF5 files say of their pixels.
 
 What holds here: the ways are those of programs in use: labels and scales of dimensions (h5py,
-netCDF), `axes`, `axistags` (ilastik, vigra), `element_size_um` (Fiji, ilastik, PlantSeg).
+netCDF), `axes`, `axistags` (ilastik, vigra), `element_size_um` (Fiji, ilastik, PlantSeg). What this
+package has written goes first, as it says most.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from ..axes import AxisId
 from ..calibration import PixelSize
+from .attributes import CALIBRATION, calibration_of
 from .labels import Labels, calibration, named_axes, pixel_size
 
 __all__ = ["hdf5_labels"]
@@ -24,6 +26,8 @@ def hdf5_labels(dataset: Any) -> Labels:
     tags = _axistags(dataset.attrs.get("axistags"))
     found = (named_axes(names, dataset.ndim) for names in _named(dataset, tags))
     axes = next((names for names in found if names is not None), None)
+    if own := calibration_of(dataset.attrs.get(CALIBRATION)):
+        return axes, own
     sizes = _tagged_sizes(tags) | _element_sizes(dataset.attrs.get("element_size_um"), axes)
     return axes, calibration(sizes)
 

@@ -25,7 +25,7 @@ from .labels import Image, Labelled
 from .mapped import mapped_npy
 from .npz import read_npz
 from .others import open_other
-from .png import read_picture
+from .png import read_png_or_jpeg
 from .sources import reading
 from .tiff import open_tiff
 from .zarrs import open_zarr
@@ -36,9 +36,9 @@ _OPENERS: Mapping[str, Callable[[Location], Labelled]] = immutabledict(
     {
         ".npy": lambda place: Labelled(mapped_npy(place.file)),
         ".npz": lambda place: Labelled(read_npz(place)),
-        ".png": read_picture,
-        ".jpg": read_picture,
-        ".jpeg": read_picture,
+        ".png": read_png_or_jpeg,
+        ".jpg": read_png_or_jpeg,
+        ".jpeg": read_png_or_jpeg,
         ".tif": open_tiff,
         ".tiff": open_tiff,
         ".h5": open_hdf5,

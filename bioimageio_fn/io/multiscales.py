@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..calibration import UNKNOWN, PixelSize
+from ..calibration import PixelSize
+from .attributes import CALIBRATION, calibration_of
 from .formats import Location
 from .labels import Labels, calibration, channel_names, named_axes, pixel_size
 from .sources import only_one
@@ -78,7 +79,8 @@ def _labels(array: Any, group_at: GroupAt, inner: str) -> Labels:
             if level["path"].strip("/") == "/".join(parts[depth:]):
                 return _image_labels(array, group, image, level)
     names = getattr(array.metadata, "dimension_names", None)
-    return named_axes(names or array.attrs.get("_ARRAY_DIMENSIONS") or (), array.ndim), UNKNOWN
+    axes = named_axes(names or array.attrs.get("_ARRAY_DIMENSIONS") or (), array.ndim)
+    return axes, calibration_of(array.attrs.get(CALIBRATION))
 
 
 def _image_labels(

@@ -1,6 +1,6 @@
-"""Units of length and time, as the BioImage.IO format spells them.
+"""Units of length and time: as the BioImage.IO format and OME-Zarr spell them, and as others do.
 
-What holds here: a unit that the format does not have is None, never another one.
+What holds here: no unit is guessed; one that the format does not have is None.
 """
 
 from __future__ import annotations
@@ -9,30 +9,34 @@ from collections.abc import Mapping
 
 from immutabledict import immutabledict
 
-__all__ = ["unit_name"]
+from ..calibration import PixelSize
+
+__all__ = ["NO_UNIT", "in_micrometers", "symbol", "unit_name"]
+
+NO_UNIT = "reference frame"
+"""What OME-XML calls a length that is no physical one."""
 
 _PREFIXES = {
-    "": "",
-    "y": "yocto",
-    "z": "zepto",
-    "a": "atto",
-    "f": "femto",
-    "p": "pico",
-    "n": "nano",
-    "u": "micro",
-    "µ": "micro",
-    "m": "milli",
-    "c": "centi",
-    "d": "deci",
-    "h": "hecto",
-    "k": "kilo",
-    "M": "mega",
-    "G": "giga",
-    "T": "tera",
-    "P": "peta",
-    "E": "exa",
-    "Z": "zetta",
-    "Y": "yotta",
+    "yotta": ("Y", 24),
+    "zetta": ("Z", 21),
+    "exa": ("E", 18),
+    "peta": ("P", 15),
+    "tera": ("T", 12),
+    "giga": ("G", 9),
+    "mega": ("M", 6),
+    "kilo": ("k", 3),
+    "hecto": ("h", 2),
+    "": ("", 0),
+    "deci": ("d", -1),
+    "centi": ("c", -2),
+    "milli": ("m", -3),
+    "micro": ("µ", -6),
+    "nano": ("n", -9),
+    "pico": ("p", -12),
+    "femto": ("f", -15),
+    "atto": ("a", -18),
+    "zepto": ("z", -21),
+    "yocto": ("y", -24),
 }
 _OTHERS = {
     "angstrom": "Å",
@@ -46,15 +50,38 @@ _OTHERS = {
     "day": "d",
 }
 _SYMBOLS: Mapping[str, str] = immutabledict(
-    {short + "m": long + "meter" for short, long in _PREFIXES.items()}
-    | {short + "s": long + "second" for short, long in _PREFIXES.items()}
-    | {short: long for long, short in _OTHERS.items()}
-    | {"micron": "micrometer", "sec": "second"}
+    {
+        **{
+            f"{prefix}{unit}": f"{short}{letter}"
+            for prefix, (short, _) in _PREFIXES.items()
+            for unit, letter in (("meter", "m"), ("second", "s"))
+        },
+        **_OTHERS,
+    }
 )
-_NAMES = frozenset(_SYMBOLS.values())
+_UNITS: Mapping[str, str] = immutabledict(
+    {short: unit for unit, short in _SYMBOLS.items()} | {"micron": "micrometer", "sec": "second"}
+)
 _SPELLINGS: Mapping[str, str] = immutabledict(
     {"\\u00B5": "µ", "\N{GREEK SMALL LETTER MU}": "µ", "\N{ANGSTROM SIGN}": "Å"}
 )
+# powers of ten are exact up to here, so that 100 nanometer are 0.1 micrometer to the last digit
+_POWERS: Mapping[str, int] = immutabledict(
+    {
+        **{f"{prefix}meter": power + 6 for prefix, (_, power) in _PREFIXES.items()},
+        "angstrom": -4,
+    }
+)
+
+
+def symbol(unit: str | None) -> str | None:
+    """What OME-XML calls a unit; None if it does not have it.
+
+    Examples:
+        >>> symbol("micrometer"), symbol("millisecond"), symbol("furlong"), symbol(None)
+        ('µm', 'ms', None, None)
+    """
+    return None if unit is None else _SYMBOLS.get(unit)
 
 
 def unit_name(unit: object) -> str | None:
@@ -70,8 +97,23 @@ def unit_name(unit: object) -> str | None:
     text = str(unit).strip()
     for spelling, usual in _SPELLINGS.items():
         text = text.replace(spelling, usual)
-    if text in _SYMBOLS:
-        return _SYMBOLS[text]
+    if len(text) > 1 and text[0] == "u":  # for those who have no µ
+        text = _UNITS.get(f"µ{text[1:]}", text)
+    if text in _UNITS:
+        return _UNITS[text]
     word = text.lower().replace("metre", "meter")
     forms = (word, word.removesuffix("s"))
-    return next((f for f in forms if f in _NAMES), None) or _SYMBOLS.get(forms[-1])
+    return next((f for f in forms if f in _SYMBOLS), None) or _UNITS.get(forms[-1])
+
+
+def in_micrometers(size: PixelSize | None) -> float | None:
+    """The extent of a pixel in micrometers; None if its unit is no metric one of length.
+
+    Examples:
+        >>> in_micrometers(PixelSize(325, "nanometer")), in_micrometers(PixelSize(2))
+        (0.325, None)
+    """
+    power = None if size is None else _POWERS.get(size.unit or "")
+    if size is None or power is None:
+        return None
+    return size.value * 10.0**power if power >= 0 else size.value / 10.0**-power

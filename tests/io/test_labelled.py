@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import bioimageio_fn as fn
 from bioimageio_fn.axes import as_axes
-from bioimageio_fn.calibration import UNKNOWN
+from bioimageio_fn.calibration import UNKNOWN, Calibration, PixelSize
 from bioimageio_fn.errors import AxesError, FileReadError, MissingFileError
 from bioimageio_fn.io.images import open_image
 from bioimageio_fn.io.labelled import open_labelled, open_tensor
@@ -93,6 +93,39 @@ def test_any_order_of_axes_is_read_as_it_was_written(write, data):
         np.testing.assert_array_equal(tensor, array)
         sizes = {axis: SIZES[axis] for axis in axes if axis in ANY_ORDER[write]}
         assert known_sizes(tensor.calibration) == pytest.approx(sizes)
+
+
+OWN = ["a.ome.tif", "a.tif", "a.ome.zarr", "a.zarr", "a.h5", "b.hdf5/in/it"]
+SECONDS_AND_MICROMETERS = {
+    as_axes(axis)[0]: PixelSize(size, "second" if axis == "t" else "micrometer")
+    for axis, size in SIZES.items()
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("axes", ["yx", "cyx", "zyx", "tczyx"])
+def test_what_this_package_writes_comes_back(tmp_path, name, axes):
+    sizes = {a: size for a, size in SECONDS_AND_MICROMETERS.items() if a in as_axes(axes)}
+    calibration = Calibration(sizes, CHANNELS if "c" in axes else ())
+    tensor = fn.Tensor(written.pixels(axes), axes, calibration)
+
+    fn.write_image(tmp_path / name, tensor)
+
+    assert open_tensor(tmp_path / name) == tensor
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_any_tensor_comes_back_in_any_order_of_axes(data):
+    others = data.draw(st.sets(st.sampled_from("tczb")))
+    axes = "".join(data.draw(st.permutations([*others, "y", "x"])))
+    size = st.builds(PixelSize, st.floats(1e-3, 1e3), st.sampled_from([None, "nanometer", "hour"]))
+    sizes = data.draw(st.dictionaries(st.sampled_from("tzyx"), size))
+    tensor = fn.Tensor(written.pixels(axes), axes, Calibration(sizes))
+    with tempfile.TemporaryDirectory() as folder:
+        path = fn.write_image(f"{folder}/{data.draw(st.sampled_from(['a.zarr', 'a.h5']))}", tensor)
+
+        assert open_tensor(path) == tensor
 
 
 LAZY = [written.hdf5_labels, written.zarr2, written.zarr3, written.ome_zarr_0_5]

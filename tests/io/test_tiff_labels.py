@@ -5,9 +5,11 @@ import pytest
 import tifffile
 import written
 
-from bioimageio_fn.calibration import UNKNOWN, PixelSize
+from bioimageio_fn.calibration import UNKNOWN, Calibration, PixelSize
 from bioimageio_fn.errors import FileReadError
+from bioimageio_fn.io.images import write_image
 from bioimageio_fn.io.labelled import open_labelled, open_tensor
+from bioimageio_fn.tensor import Tensor
 
 PLANE = np.arange(20 * 24, dtype="uint16").reshape(20, 24)
 
@@ -111,6 +113,19 @@ def test_a_truncated_ome_tiff_is_an_error(tmp_path):
 
     with pytest.raises(FileReadError, match=r"a\.ome\.tif"):
         np.asarray(open_tensor(path))
+
+
+def test_a_file_that_lost_its_description_at_its_end_is_an_error(tmp_path):
+    tensor = Tensor(written.pixels("cyx"), "cyx", Calibration({"x": PixelSize(1)}, ["a", "b"]))
+    path = write_image(tmp_path / "a.ome.tif", tensor)
+    with tifffile.TiffFile(path) as file:
+        described = file.pages.first.tags[270].valueoffset
+    content = path.read_bytes()
+    assert described > max(file.pages.first.dataoffsets)
+    path.write_bytes(content[: described + 5])
+
+    with pytest.raises(FileReadError, match=r"the end of .*a\.ome\.tif is missing"):
+        open_tensor(path)
 
 
 @pytest.mark.parametrize(
