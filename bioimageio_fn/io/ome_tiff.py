@@ -21,7 +21,7 @@ from ..files import writing
 from .formats import Location, is_ome_tiff
 from .mapped import MappedFile, new_npy
 from .pictures import Picture
-from .units import NO_UNIT, in_micrometers, symbol
+from ..units import NO_UNIT, in_micrometers, symbol
 
 __all__ = ["new_tiff"]
 
