@@ -158,7 +158,7 @@ def test_at_one_index_a_source_is_read_and_written_as_numpy_is(data):
     source, expected = Source(array.copy()), array.copy()
     source.__class__.__setitem__ = lambda self, key, value: self.array.__setitem__(key, value)
     view = At(source, index)
-    part = expected[tuple(index.get(d, slice(None)) for d in range(len(shape))) + (...,)]
+    part = expected[(*(index.get(d, slice(None)) for d in range(len(shape))), ...)]
     key = data.draw(keys(view.shape))
 
     assert view.shape == part.shape

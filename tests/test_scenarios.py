@@ -1,7 +1,7 @@
-"""What users of model runners have reported, each as it has to end. Named as in the list of demands.
+"""What users of model runners have reported, each as it has to end; numbered as they are known.
 
-Others of that list stand with what they are about: A11 (no request behind the first fetch) in
-`test_network.py`, A12, A18 and A20 of the command line in `cli/`.
+Others stand with what they are about: A11 (no request behind the first fetch) in `test_network.py`,
+those of the command line in `cli/`.
 """
 
 import socket
@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 import tifffile
-from descriptions import axis05, image05, model05, ref, sized, step, tensor05, write
+from descriptions import image05, sized, step, write
 
 import bioimageio_fn as fn
-from bioimageio_fn.errors import AxesError, MissingFileError, UnknownMemberError
+from bioimageio_fn.errors import MissingFileError, UnknownMemberError
 
 
 def convolved(array):

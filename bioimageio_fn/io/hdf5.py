@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import FileReadError, FileWriteError, MissingFileError
 from ..files import writing
+from ..units import in_micrometers
 from .attributes import CALIBRATION, calibration_text
 from .chunks import chunk_shape
 from .formats import Location, require
@@ -27,7 +28,6 @@ from .hdf5_labels import hdf5_labels
 from .labels import Image, Labelled
 from .pictures import Picture
 from .sources import StoredArray, only_one
-from ..units import in_micrometers
 
 __all__ = ["check_hdf5_replaceable", "new_hdf5", "open_hdf5"]
 

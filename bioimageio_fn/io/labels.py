@@ -16,9 +16,9 @@ import numpy as np
 
 from ..axes import AxisId
 from ..calibration import UNKNOWN, Calibration, PixelSize
+from ..units import unit_name
 from .mapped import MappedFile
 from .sources import StoredArray
-from ..units import unit_name
 
 __all__ = [
     "Image",
