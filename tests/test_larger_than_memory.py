@@ -221,6 +221,7 @@ def test_what_is_stopped_leaves_nothing_and_what_stood_there_remains(name, error
             model=pipeline,
             inputs=PIXELS[::-1],
             save_output_path=path,
+            overwrite=True,
             input_block_shape=BLOCKS,
             on_progress=stop,
         )
