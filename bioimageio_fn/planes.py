@@ -79,7 +79,7 @@ def stack_of(sample: Sample, contract: ModelContract) -> Stack:
 
     Raises:
         AxesError: if a tensor has channels and the model takes an image without.
-        SizeError: if two tensors differ in the size of an axis that is looped over.
+        SizeError: if two tensors differ in the size of an axis that is looped over, or it is 0.
     """
     stack = Stack({}, {})
     for name, tensor in sample.members.items():
@@ -94,6 +94,8 @@ def _joined(stack: Stack, name: str, tensor: Tensor, contract: TensorContract) -
             continue
         if axis == "channel":
             raise _channels(name, tensor)
+        if size == 0:
+            raise SizeError("there are no planes", tensor=name, axis=axis, expected=">= 1", got=0)
         if sizes.setdefault(axis, size) != size:
             raise SizeError(
                 "two inputs do not have the same number of planes",

@@ -101,6 +101,11 @@ def test_axes_of_size_1_are_not_looped_over():
     assert stack_of(fn.Sample({"raw": tensor}), GREY).count == 1
 
 
+def test_a_stack_of_nothing_is_refused(demo):
+    with pytest.raises(SizeError, match="no planes.*'raw', axis 'time'.*got 0"):
+        fn.predict(model=demo, inputs=np.zeros((0, 64, 64)), axes="tyx")
+
+
 def test_channels_are_not_looped_over():
     named = Calibration({}, ["DAPI", "GFP", "RFP"])
     with pytest.raises(

@@ -15,7 +15,7 @@ from bioimageio_fn.io.attributes import calibration_of
 from bioimageio_fn.io.images import write_image
 from bioimageio_fn.tensor import Tensor
 
-NAMES = ["DAPI <&> \"β-actin\"", "phase {1}"]
+NAMES = ['DAPI <&> "β-actin"', "phase {1}"]
 CALIBRATION = Calibration(
     {
         "time": PixelSize(2, "minute"),
