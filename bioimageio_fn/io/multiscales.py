@@ -95,7 +95,8 @@ def _image_labels(
         for name, axis, factors in zip(names, described, zip(*scales, strict=True), strict=True)
         if name != "channel" and name is not None
     }
-    channels = _described(group).get("omero", {}).get("channels", ())
+    omero = _described(group).get("omero")
+    channels = omero.get("channels") or () if isinstance(omero, dict) else ()
     shown = channel_names([channel.get("label") for channel in channels], names, array.shape)
     return named_axes(names, array.ndim), calibration(sizes, shown)
 

@@ -34,7 +34,7 @@ def tiff(path, xml, **options):
         ('PhysicalSizeX="0.5"', {"x": PixelSize(0.5, "micrometer")}),
         ('PhysicalSizeX="500" PhysicalSizeXUnit="nm"', {"x": PixelSize(500, "nanometer")}),
         ('PhysicalSizeX="2" PhysicalSizeXUnit="pixel"', {}),
-        ('PhysicalSizeX="2" PhysicalSizeXUnit="reference frame"', {}),
+        ('PhysicalSizeX="2" PhysicalSizeXUnit="reference frame"', {"x": PixelSize(2)}),
         ('PhysicalSizeX="0" PhysicalSizeY="-1"', {}),
         ('PhysicalSizeX="NaN" PhysicalSizeY="wide"', {}),
         ('TimeIncrement="20" TimeIncrementUnit="ms"', {"time": PixelSize(20, "millisecond")}),
@@ -209,3 +209,14 @@ def test_labels_of_planes_in_imagej_may_be_those_of_channels(tmp_path, labels, n
     metadata = {"Labels": labels} if labels else {}
 
     assert imagej(tmp_path / "a.tif", "tcyx", **metadata).channel_names == names
+
+
+def test_a_resolution_that_is_no_fraction_is_not_known(tmp_path):
+    tags = [
+        (282, "f", 1, 2.0, True),
+        (283, "2I", 2, (1, 2, 1, 2), True),
+    ]  # XResolution, YResolution
+    options = {"resolutionunit": "CENTIMETER", "extratags": tags}
+    tifffile.imwrite(tmp_path / "a.tif", PLANE, **options)
+
+    assert open_tensor(tmp_path / "a.tif").sizes == {"y": 20, "x": 24}
