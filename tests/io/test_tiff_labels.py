@@ -212,11 +212,13 @@ def test_labels_of_planes_in_imagej_may_be_those_of_channels(tmp_path, labels, n
 
 
 def test_a_resolution_that_is_no_fraction_is_not_known(tmp_path):
-    tags = [
-        (282, "f", 1, 2.0, True),
-        (283, "2I", 2, (1, 2, 1, 2), True),
-    ]  # XResolution, YResolution
-    options = {"resolutionunit": "CENTIMETER", "extratags": tags}
-    tifffile.imwrite(tmp_path / "a.tif", PLANE, **options)
+    tifffile.imwrite(tmp_path / "a.tif", PLANE, resolution=(4, 4), resolutionunit="CENTIMETER")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        tags = file.pages.first.tags
+        tags["XResolution"].overwrite(2.0, dtype="f")
+        tags["YResolution"].overwrite((1, 2, 1, 2), dtype="2I")
 
-    assert open_tensor(tmp_path / "a.tif").sizes == {"y": 20, "x": 24}
+    tensor = open_tensor(tmp_path / "a.tif")
+
+    assert tensor.sizes == {"y": 20, "x": 24}
+    assert tensor.calibration == UNKNOWN
