@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .io.images import open_image as open_image
     from .io.images import read_image as read_image
     from .io.images import write_image as write_image
+    from .io.labelled import open_tensor as open_tensor
     from .making import create_prediction_pipeline as create_prediction_pipeline
     from .making import with_dataset as with_dataset
     from .ops.chain import apply as apply
@@ -119,6 +120,7 @@ _NAMES = {
         "validate_format",
     ),
     "io.images": ("open_image", "read_image", "write_image"),
+    "io.labelled": ("open_tensor",),
     "making": ("create_prediction_pipeline", "with_dataset"),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),

@@ -1,6 +1,6 @@
-"""Units: as the BioImage.IO format and OME-Zarr spell them, and as OME-XML does.
+"""Units of length and time: as the BioImage.IO format and OME-Zarr spell them, and as others do.
 
-What holds here: no unit is guessed; one that OME-XML does not have is none there.
+What holds here: no unit is guessed; one that the format does not have is None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from immutabledict import immutabledict
 
 from ..calibration import PixelSize
 
-__all__ = ["NO_UNIT", "in_micrometers", "symbol", "unit_of"]
+__all__ = ["NO_UNIT", "in_micrometers", "symbol", "unit_name"]
 
 NO_UNIT = "reference frame"
 """What OME-XML calls a length that is no physical one."""
@@ -26,7 +26,6 @@ _PREFIXES = {
     "mega": ("M", 6),
     "kilo": ("k", 3),
     "hecto": ("h", 2),
-    "deca": ("da", 1),
     "": ("", 0),
     "deci": ("d", -1),
     "centi": ("c", -2),
@@ -60,7 +59,12 @@ _SYMBOLS: Mapping[str, str] = immutabledict(
         **_OTHERS,
     }
 )
-_UNITS: Mapping[str, str] = immutabledict({short: unit for unit, short in _SYMBOLS.items()})
+_UNITS: Mapping[str, str] = immutabledict(
+    {short: unit for unit, short in _SYMBOLS.items()} | {"micron": "micrometer", "sec": "second"}
+)
+_SPELLINGS: Mapping[str, str] = immutabledict(
+    {"\\u00B5": "µ", "\N{GREEK SMALL LETTER MU}": "µ", "\N{ANGSTROM SIGN}": "Å"}
+)
 # powers of ten are exact up to here, so that 100 nanometer are 0.1 micrometer to the last digit
 _POWERS: Mapping[str, int] = immutabledict(
     {
@@ -80,14 +84,26 @@ def symbol(unit: str | None) -> str | None:
     return None if unit is None else _SYMBOLS.get(unit)
 
 
-def unit_of(symbol: str) -> str | None:
-    """The unit that OME-XML calls so; None if it is none of length or time.
+def unit_name(unit: object) -> str | None:
+    """The name of a unit in the BioImage.IO format; None if it has none there.
+
+    Args:
+        unit: a symbol, or a name in any case, also in the plural.
 
     Examples:
-        >>> unit_of("µm"), unit_of("min"), unit_of(NO_UNIT)
-        ('micrometer', 'minute', None)
+        >>> unit_name("µm"), unit_name("microns"), unit_name("Nanometers"), unit_name("furlong")
+        ('micrometer', 'micrometer', 'nanometer', None)
     """
-    return _UNITS.get(symbol)
+    text = str(unit).strip()
+    for spelling, usual in _SPELLINGS.items():
+        text = text.replace(spelling, usual)
+    if len(text) > 1 and text[0] == "u":  # for those who have no µ
+        text = _UNITS.get(f"µ{text[1:]}", text)
+    if text in _UNITS:
+        return _UNITS[text]
+    word = text.lower().replace("metre", "meter")
+    forms = (word, word.removesuffix("s"))
+    return next((f for f in forms if f in _SYMBOLS), None) or _UNITS.get(forms[-1])
 
 
 def in_micrometers(size: PixelSize | None) -> float | None:

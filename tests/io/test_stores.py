@@ -222,7 +222,10 @@ def test_an_interrupted_result_leaves_what_stood_there(tmp_path, name, before, s
             target[...] = old
     there = sorted(tmp_path.rglob("*"))
 
-    with pytest.raises(stop), created(tmp_path / name, TensorSpec("yx", (900, 900), "float32")) as target:
+    with (
+        pytest.raises(stop),
+        created(tmp_path / name, TensorSpec("yx", (900, 900), "float32")) as target,
+    ):
         target[:, :700] = 1
         raise stop("in the middle")
 
@@ -337,7 +340,11 @@ def test_what_is_no_single_array_is_not_replaced(tmp_path):
         ("a.zarr/b", TensorSpec("yx", (3, 4), "uint8"), "expected a path that ends in .zarr"),
         ("a.npy", TensorSpec("yx", (3, None), "uint8"), "not known how many.*'a.npy'.*'x': None"),
         ("a.h5", TensorSpec("yx", (3, 0), "uint8"), "there are no pixels"),
-        ("a.tif", TensorSpec("bz", (1, 4), "uint8"), "TIFF holds images.*axes y and x, got batch, z"),
+        (
+            "a.tif",
+            TensorSpec("bz", (1, 4), "uint8"),
+            "TIFF holds images.*axes y and x, got batch, z",
+        ),
         ("a.npy", TensorSpec("yx", (1 << 40, 1 << 20), "uint8"), "the disk has no space for"),
     ],
 )

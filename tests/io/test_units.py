@@ -1,16 +1,18 @@
-"""Units survive the way to OME-XML and back, and calibrations the way to an attribute and back."""
+"""Units have the names of the format, here and in OME-XML; calibrations survive as an attribute."""
 
 from typing import get_args
 
 import numpy as np
 import pytest
 from bioimageio.spec.model.v0_5 import SpaceUnit, TimeUnit
+from bioio_base.types import ureg
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bioimageio_fn.calibration import UNKNOWN, Calibration, PixelSize
 from bioimageio_fn.io.attributes import calibration_of, calibration_text
-from bioimageio_fn.io.units import NO_UNIT, in_micrometers, symbol, unit_of
+from bioimageio_fn.io.labels import pixel_size
+from bioimageio_fn.io.units import NO_UNIT, in_micrometers, symbol, unit_name
 
 UNITS = [*get_args(SpaceUnit), *get_args(TimeUnit)]
 CALIBRATIONS = st.builds(
@@ -28,8 +30,8 @@ def test_ome_has_every_unit_of_the_format_under_a_name_of_its_own():
 
     assert None not in symbols
     assert len(set(symbols)) == len(UNITS)
-    assert [unit_of(s) for s in symbols] == UNITS
-    assert (symbol("furlong"), unit_of(NO_UNIT), unit_of("pixel")) == (None, None, None)
+    assert [unit_name(s) for s in symbols] == UNITS
+    assert (symbol("furlong"), unit_name(NO_UNIT), unit_name("pixel")) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,37 @@ def test_what_others_wrote_is_no_calibration(text):
 )  # fmt: skip
 def test_what_looks_like_one_and_is_none_is_no_calibration(text):
     assert calibration_of(text) == UNKNOWN
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_names_of_the_format_stay(name):
+    assert unit_name(name) == name
+    assert unit_name(f" {name.upper()} ") == name
+
+
+# symbols of pint, which is what bioio has for units; `ly`, `yr` are none of the format
+SYMBOLS = [p + u for p in ("", *"yzafpnµumcdhkMGT") for u in "ms"]
+SYMBOLS += ["Å", "in", "ft", "yd", "min", "h", "d", "micron", "nanometers", "millimetre", "parsecs"]
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_symbols_stand_for_what_they_do_elsewhere(symbol):
+    name = unit_name(symbol)
+
+    assert name in UNITS
+    assert ureg(symbol) == ureg(name)
+
+
+@pytest.mark.parametrize("text", [r"\u00B5m", "\N{GREEK SMALL LETTER MU}m", "um", "µm", "Microns"])
+def test_a_micrometer_has_many_spellings(text):
+    assert unit_name(text) == "micrometer"
+
+
+@pytest.mark.parametrize("text", ["", None, "furlong", "ly", "S", "µ", "meters per second", 5])
+def test_what_is_no_unit_of_the_format_has_no_name(text):
+    assert unit_name(text) is None
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), None, "wide", [1]])
+def test_what_is_no_extent_is_not_known(value):
+    assert pixel_size(value, "um") is None
