@@ -49,9 +49,10 @@ def write_png(path: Path, tensor: Tensor) -> None:
     """
     from imageio.v3 import imwrite
 
-    data = _pixels(path, tensor)
+    # imageio leaves a file open that it could not write
+    packed = imwrite("<bytes>", _pixels(path, tensor), extension=".png")
     with written_whole(path) as temporary:
-        imwrite(temporary, data, extension=".png")
+        temporary.write_bytes(packed)
 
 
 def _pixels(file: Path, tensor: Tensor) -> np.ndarray[Any, Any]:
