@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import AxisId
 from ..files import writing
 from .formats import Location, is_ome_tiff
 from .mapped import MappedFile, new_npy
@@ -111,8 +110,9 @@ def _ome(picture: Picture, name: str) -> dict[str, Any]:
 
 
 def _resolution(picture: Picture) -> dict[str, Any]:
-    """Pixels in a centimeter, as tags, if they are known."""
-    sizes = [in_micrometers(picture.pixel_size(AxisId(axis))) for axis in "xy"]
-    if None in sizes:
+    """Pixels in a centimeter, as tags, if they are known, and such as fractions of a TIFF hold."""
+    sizes = [in_micrometers(picture.pixel_size(axis)) for axis in "xy"]
+    resolution = [1e4 / size for size in sizes if size]
+    if len(resolution) < 2 or not all(1e-6 < number < 1e9 for number in resolution):
         return {}
-    return {"resolution": [1e4 / size for size in sizes if size], "resolutionunit": "CENTIMETER"}
+    return {"resolution": resolution, "resolutionunit": "CENTIMETER"}
