@@ -19,7 +19,7 @@ import numpy as np
 from ..files import writing
 from .formats import Location, is_ome_tiff
 from .mapped import MappedFile, new_npy
-from .pictures import Picture
+from .pictures import Picture, printable
 from .units import NO_UNIT, in_micrometers, symbol
 
 __all__ = ["new_tiff"]
@@ -70,7 +70,7 @@ def _pack(path: Path, values: MappedFile, picture: Picture, *, tiled: bool) -> N
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        metadata=_ome(picture, path.name),
+        metadata=_ome(picture, printable(path.name)),
         **packing,
         **_resolution(picture),
     )
