@@ -135,7 +135,7 @@ def saved_while_made(
 def _reopened(path: Path, spec: TensorSpec) -> Tensor:
     """The tensor that was written to a file, read where it is asked for."""
     place = location(path)
-    image = open_image(path / "0" if is_ome_zarr(place) else path)
+    image = open_image(path)
     for_viewers = place.suffix in TIFF or is_ome_zarr(place)
     kept = viewed_axes(spec.axes, spec.shape) if for_viewers else range(len(spec.axes))
     axes = [spec.axes[i] for i in kept]

@@ -95,7 +95,7 @@ SOURCES = {
     "NPY": lambda folder: write_npy(folder / "in.npy"),
     "TIFF": lambda folder: write_tiff(folder / "in.tif"),
 }
-NAMES = ("out.zarr", "out.h5", "out.h5/a/b", "out.npy", "out.tif")
+NAMES = ("out.zarr", "out.h5", "out.h5/a/b", "out.npy", "out.tif", "out.ome.tif", "out.ome.zarr")
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)

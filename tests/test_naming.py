@@ -1,4 +1,4 @@
-"""Outputs are named by a pattern, and what can not be written is refused before the network runs."""
+"""Outputs are named by a pattern; what can not be written is refused before the network runs."""
 
 from pathlib import Path
 
@@ -139,13 +139,13 @@ def test_labels_may_join_the_image_that_is_read_and_the_image_is_safe(tmp_path):
 
     result = fn.predict(
         model=pipeline,
-        inputs=fn.open_image(path / "0"),
+        inputs=path,
         save_output_path=path / "labels" / "{output_id}",
     )
-    for source, place in [("0", ""), ("labels/out/0", "labels/out"), ("labels/out/0", "")]:
+    for source, place in [("", ""), ("0", ""), ("labels/out", "labels/out"), ("labels/out", "")]:
         with pytest.raises(FileWriteError, match="this would overwrite the image"):
             fn.predict(model=pipeline, inputs=path / source, save_output_path=path / place)
 
-    labels = fn.read_image(path / "labels" / "out" / "0")
+    labels = fn.read_image(path / "labels" / "out")
     np.testing.assert_array_equal(labels, np.asarray(result)[0, 0])
-    np.testing.assert_array_equal(fn.read_image(path / "0"), pixels)
+    np.testing.assert_array_equal(fn.read_image(path), pixels)

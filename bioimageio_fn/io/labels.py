@@ -32,8 +32,9 @@ __all__ = [
 
 Image: TypeAlias = MappedFile | StoredArray | np.ndarray[Any, Any]
 Labels: TypeAlias = tuple[tuple[AxisId, ...] | None, Calibration]
+"""The axes, if a file names all of them, and the calibration."""
 
-_NO_EXTENT = ("pixel", "pixels", "px", "reference frame")
+_PIXELS = ("pixel", "pixels", "px")
 _NUMBERED = re.compile(r"(phony_)?dim_\d+|(Channel|C):\d+(:\d+)?")
 """Dimensions of xarray and netCDF, channels of bioio, to which nobody has given a name."""
 
@@ -86,7 +87,7 @@ def pixel_size(value: object, unit: object = None) -> PixelSize | None:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-    if not (math.isfinite(number) and number > 0) or str(unit).strip().lower() in _NO_EXTENT:
+    if not (math.isfinite(number) and number > 0) or str(unit).strip().lower() in _PIXELS:
         return None
     return PixelSize(number, unit_name(unit))
 

@@ -18,15 +18,15 @@ from .sources import only_one
 
 __all__ = ["image_in"]
 
-GroupAt: TypeAlias = Callable[[str], Any]
+NodeAt: TypeAlias = Callable[[str], Any]
 
 
-def image_in(node: Any, group_at: GroupAt, place: Location) -> tuple[Any, Labels]:
+def image_in(node: Any, node_at: NodeAt, place: Location) -> tuple[Any, Labels]:
     """The array that is meant by a place in a Zarr hierarchy, and what is said of it.
 
     Args:
         node: the array or group at that place.
-        group_at: the group at a path of the hierarchy, if there is one.
+        node_at: the array or group at a path of the hierarchy, if there is one.
         place: for errors.
 
     Raises:
@@ -41,7 +41,7 @@ def image_in(node: Any, group_at: GroupAt, place: Location) -> tuple[Any, Labels
         else:
             level = (_multiscale(image) or {})["datasets"][0]["path"]
             node, inner = image[level], f"{inner}/{name}/{level}"
-    return node, _labels(node, group_at, inner)
+    return node, _labels(node, node_at, inner)
 
 
 def _images(group: Any, name: str) -> Iterator[str]:
@@ -70,10 +70,10 @@ def _multiscale(group: Any) -> Mapping[str, Any] | None:
     return found[0] if isinstance(found, list) and found else None
 
 
-def _labels(array: Any, group_at: GroupAt, inner: str) -> Labels:
+def _labels(array: Any, node_at: NodeAt, inner: str) -> Labels:
     parts = [part for part in inner.split("/") if part]
     for depth in reversed(range(len(parts))):
-        group = group_at("/".join(parts[:depth]))
+        group = node_at("/".join(parts[:depth]))
         image = (group is not None and _multiscale(group)) or {}
         for level in image.get("datasets", ()):
             if level["path"].strip("/") == "/".join(parts[depth:]):
@@ -95,7 +95,8 @@ def _image_labels(
         for name, axis, factors in zip(names, described, zip(*scales, strict=True), strict=True)
         if name != "channel" and name is not None
     }
-    channels = _described(group).get("omero", {}).get("channels", ())
+    omero = _described(group).get("omero")
+    channels = omero.get("channels") or () if isinstance(omero, dict) else ()
     shown = channel_names([channel.get("label") for channel in channels], names, array.shape)
     return named_axes(names, array.ndim), calibration(sizes, shown)
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import AxisId
 from ..files import writing
 from ..units import NO_UNIT, in_micrometers, symbol
 from .formats import Location, is_ome_tiff
 from .mapped import MappedFile, new_npy
-from .pictures import Picture
+from .pictures import Picture, printable
 
 __all__ = ["new_tiff"]
 
@@ -71,7 +70,7 @@ def _pack(path: Path, values: MappedFile, picture: Picture, *, tiled: bool) -> N
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        metadata=_ome(picture, path.name),
+        metadata=_ome(picture, printable(path.name)),
         **packing,
         **_resolution(picture),
     )
@@ -111,8 +110,9 @@ def _ome(picture: Picture, name: str) -> dict[str, Any]:
 
 
 def _resolution(picture: Picture) -> dict[str, Any]:
-    """Pixels in a centimeter, as tags, if they are known."""
-    sizes = [in_micrometers(picture.pixel_size(AxisId(axis))) for axis in "xy"]
-    if None in sizes:
+    """Pixels in a centimeter, as tags, if they are known, and such as fractions of a TIFF hold."""
+    sizes = [in_micrometers(picture.pixel_size(axis)) for axis in "xy"]
+    resolution = [1e4 / size for size in sizes if size]
+    if len(resolution) < 2 or not all(1e-6 < number < 1e9 for number in resolution):
         return {}
-    return {"resolution": [1e4 / size for size in sizes if size], "resolutionunit": "CENTIMETER"}
+    return {"resolution": resolution, "resolutionunit": "CENTIMETER"}

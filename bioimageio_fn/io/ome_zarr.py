@@ -21,7 +21,7 @@ from ..axes import AxisId, axis_type
 from ..files import writing
 from .formats import OME_ZARR, Location, require
 from .ome_groups import check_image_replaceable, levels_of
-from .pictures import Picture
+from .pictures import Picture, printable
 from .pyramid import chunks_of, fill, halvings, level_shapes
 from .zarrs import THREADS, Written, new_array
 
@@ -66,7 +66,7 @@ def _new_level(group: Any, name: str, picture: Picture, shape: tuple[int, ...]) 
 
 def _described(picture: Picture, place: Location, levels: Sequence[Any]) -> dict[str, Any]:
     """The metadata of an image, as its models check them."""
-    name = (place.inner or place.file.name).rpartition("/")[2]
+    name = printable((place.inner or place.file.name).rpartition("/")[2])
     said: dict[str, Any] = {
         "version": "0.5",
         "multiscales": [

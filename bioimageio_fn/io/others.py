@@ -46,27 +46,33 @@ def _image(place: Location) -> Any:
         from bioio import BioImage
         from bioio_base.exceptions import UnsupportedFileFormatError
     except ImportError as error:
-        raise FileReadError(
-            f"can not read {place.file}",
-            expected=f"a file that ends in {', '.join(READ)}",
-            got=_kind(place),
-            remedy="other formats are read by bioio and its plugins, such as bioio-czi: "
-            "pip install 'bioimageio_fn[bioio]' and the plugin",
+        raise _unreadable(
+            place,
+            "pip install 'bioimageio_fn[bioio]' and a plugin of bioio for its format, such as "
+            "bioio-czi",
         ) from error
     try:
         return BioImage(place.file)
     except UnsupportedFileFormatError as error:
-        raise FileReadError(
-            f"can not read {place.file}: no plugin of bioio that is installed reads it",
-            expected=f"a file that ends in {', '.join(READ)}, or one of a plugin's formats",
-            got=_kind(place),
-            remedy="install the plugin for its format, such as bioio-czi, bioio-lif, bioio-nd2 or "
-            "bioio-bioformats; https://github.com/bioio-devs/bioio lists all",
+        raise _unreadable(
+            place,
+            "install the plugin of bioio for its format, such as bioio-czi, bioio-lif, bioio-nd2 "
+            "or bioio-bioformats; https://github.com/bioio-devs/bioio lists all",
         ) from error
 
 
-def _kind(place: Location) -> str:
-    return "a folder" if place.file.is_dir() else place.suffix or "no suffix"
+def _unreadable(place: Location, remedy: str) -> FileReadError:
+    if place.file.is_dir():
+        return FileReadError(
+            f"{place.file} is a folder and no image",
+            expected="a file, or a Zarr folder whose name ends in .zarr",
+        )
+    return FileReadError(
+        f"can not read {place.file}",
+        expected=f"a file that ends in {', '.join(READ)}, or in what a plugin of bioio reads",
+        got=place.suffix or "no suffix",
+        remedy=remedy,
+    )
 
 
 def _sizes(image: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from ..axes import AxisId, as_axes
 from ..calibration import UNKNOWN, Calibration, PixelSize
 
-__all__ = ["VIEWED", "Picture", "Turned", "viewed", "viewed_axes"]
+__all__ = ["VIEWED", "Picture", "Turned", "printable", "viewed", "viewed_axes"]
 
 VIEWED = as_axes("tczyx")
 _CHANNEL = AxisId("channel")
@@ -49,10 +49,20 @@ class Picture:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """One name for each channel; none if their number is another."""
+        """One name for each channel, that can be shown; none if their number is another."""
         sizes = dict(zip(self.axes, self.shape, strict=True))
         names = self.calibration.channel_names
-        return names if len(names) == sizes.get(_CHANNEL, 1) else ()
+        return tuple(map(printable, names)) if len(names) == sizes.get(_CHANNEL, 1) else ()
+
+
+def printable(text: str) -> str:
+    r"""A text that XML and JSON take, with a mark in the place of what can not be shown.
+
+    Examples:
+        >>> printable("DAPI\0 (\udcff)")
+        'DAPI� (�)'
+    """
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def viewed_axes(axes: Sequence[AxisId], shape: Sequence[int | None]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 from immutabledict import immutabledict
 
 from ..calibration import UNKNOWN, Calibration, PixelSize
@@ -58,9 +59,9 @@ def tiff_labels(file: Any, series: Any) -> Labels:
 
 def _ome(xml: str, axes: Sequence[str | None], shape: Sequence[int]) -> Calibration:
     """What OME-XML says of the first image with pixels of that size."""
-    if "<!DOCTYPE" in xml:
-        return UNKNOWN  # no writer has one, and it could declare entities
-    root = ET.fromstring(xml)  # noqa: S314 - so it can not
+    if "<!DOCTYPE" in xml:  # it could declare entities, and no honest writer has one
+        return UNKNOWN
+    root = ET.fromstring(xml)  # noqa: S314 - without entities
     found = root.findall("{*}Image/{*}Pixels")
     sizes = dict(zip(axes, shape, strict=True))
     pixels = next(
@@ -119,5 +120,5 @@ def _resolution(page: Any) -> dict[str, PixelSize | None]:
 def _pixel(page: Any, name: str) -> float | None:
     """The extent of a pixel in a unit, of a tag that says how many there are in one."""
     tag = page.tags.get(name)
-    many, units = (0, 0) if tag is None else tag.value
+    many, units = (0, 0) if tag is None or len(np.atleast_1d(tag.value)) != 2 else tag.value
     return units / many if many else None

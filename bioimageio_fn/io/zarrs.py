@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import ZipFile
@@ -61,35 +62,39 @@ def _opened_again(place: Location) -> Image:
 
 
 def _array(zarr: Any, store: Any, place: Location) -> tuple[Any, Labels]:
+    found, node = place, _node(zarr, store, place.inner)
+    if node is None and place.suffix == ".zip" and not place.inner:
+        found = attrs.evolve(place, inner=_only_folder(place.file))
+        node = _node(zarr, store, found.inner)
+    if node is None:
+        raise _missing(_node(zarr, store, ""), place)
+    return image_in(node, partial(_node, zarr, store), found)
+
+
+def _node(zarr: Any, store: Any, path: str) -> Any:
+    """The array or group at a path; None if there is none, or a folder that is not described."""
     try:
-        node = zarr.open(store=store, path=place.inner or None, mode="r")
-    except FileNotFoundError as error:
-        folder = None if place.inner or place.suffix != ".zip" else _only_folder(place.file)
-        if folder is not None and _group(zarr, store, folder) is not None:
-            return _array(zarr, store, attrs.evolve(place, inner=folder))
-        if not place.inner:
-            raise FileReadError(f"there is no Zarr array or group in {place.file}") from error
-        raise MissingFileError(
-            f"there is no array {place.inner} in {place.file}",
-            remedy=f"open {place.file} to see what is there",
-        ) from error
-    return image_in(node, lambda path: _group(zarr, store, path), place)
+        return zarr.open(store=store, path=path or None, mode="r")
+    except FileNotFoundError:
+        return None
 
 
-def _only_folder(archive: Path) -> str | None:
+def _only_folder(archive: Path) -> str:
     """The folder that everything in an archive lies in, as programs of desktops make them."""
     with ZipFile(archive) as file:
         tops = {name.split("/")[0] for name in file.namelist()} - {"__MACOSX"}
-    return tops.pop() if len(tops) == 1 else None
+    return tops.pop() if len(tops) == 1 else ""
 
 
-def _group(zarr: Any, store: Any, path: str) -> Any:
-    """The group at a path, or None: folders of arrays need not be described as groups."""
-    try:
-        node = zarr.open(store=store, path=path or None, mode="r")
-    except FileNotFoundError:
-        return None
-    return None if isinstance(node, zarr.Array) else node
+def _missing(root: Any, place: Location) -> FileReadError | MissingFileError:
+    if not place.inner:
+        return FileReadError(f"there is no Zarr array or group in {place.file}")
+    members = root.members(max_depth=None) if hasattr(root, "members") else ()
+    names = sorted(name for name, member in members if not hasattr(member, "members"))
+    return MissingFileError(
+        f"there is no array {place.inner} in {place.file}",
+        remedy=f"it holds {', '.join(names[:20])}" if names else None,
+    )
 
 
 def _check_codecs(array: Any, place: Location) -> None:

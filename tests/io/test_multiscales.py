@@ -44,7 +44,7 @@ def test_a_path_picks_another_level_with_its_own_pixel_sizes(image):
     assert micrometers(tensor) == {"y": 0.5, "x": 0.25}
     assert tensor.calibration.channel_names == ("DAPI", "GFP")
     assert open_tensor(image / "0") == open_tensor(image)
-    with pytest.raises(MissingFileError, match=r"there is no array 7 in"):
+    with pytest.raises(MissingFileError, match=r"there is no array 7 in .*; it holds 0, 1$"):
         open_tensor(image / "7")
 
 
@@ -73,6 +73,8 @@ def test_an_archive_may_hold_the_folder_of_the_image(tmp_path):
 
     assert open_tensor(tmp_path / "b.zip") == open_tensor(path)
     assert open_tensor(tmp_path / "b.zip/a.zarr/1") == open_tensor(path / "1")
+    with pytest.raises(MissingFileError, match=r"no array gone in .*b\.zip"):
+        open_tensor(tmp_path / "b.zip/gone")
 
 
 def test_an_archive_of_something_else_is_an_error(tmp_path):

@@ -13,6 +13,7 @@ from bioimageio_fn.calibration import Calibration, PixelSize
 from bioimageio_fn.errors import FileWriteError
 from bioimageio_fn.io.attributes import calibration_of
 from bioimageio_fn.io.images import write_image
+from bioimageio_fn.io.labelled import open_tensor
 from bioimageio_fn.tensor import Tensor
 
 NAMES = ['DAPI <&> "β-actin"', "phase {1}"]
@@ -61,11 +62,19 @@ def test_ome_xml_and_the_tags_of_resolution_have_the_pixel_size(tmp_path, name):
         tags = file.pages[0].tags
     found = {key: pixels[key] for key in pixels if "Size" in key or "Time" in key}
     assert found == {
-        **{"SizeX": 41, "SizeY": 30, "SizeZ": 4, "SizeC": 2, "SizeT": 3},
-        **{"PhysicalSizeX": 120, "PhysicalSizeXUnit": "nm"},
-        **{"PhysicalSizeY": 100, "PhysicalSizeYUnit": "nm"},
-        **{"PhysicalSizeZ": 0.5, "PhysicalSizeZUnit": "µm"},
-        **{"TimeIncrement": 2, "TimeIncrementUnit": "min"},
+        "SizeX": 41,
+        "SizeY": 30,
+        "SizeZ": 4,
+        "SizeC": 2,
+        "SizeT": 3,
+        "PhysicalSizeX": 120,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 100,
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeZ": 0.5,
+        "PhysicalSizeZUnit": "µm",
+        "TimeIncrement": 2,
+        "TimeIncrementUnit": "min",
     }
     assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
     numerator, denominator = tags["XResolution"].value
@@ -202,6 +211,19 @@ def test_an_image_with_labels_is_not_replaced(tmp_path):
         write_image(path, image)
 
     assert image_with_labels(path) == ["nuclei"]
+
+
+@pytest.mark.parametrize("name", ["a\udcff.ome.tif", "a\udcff.ome.zarr", "a\udcff.h5"])
+def test_names_that_can_not_be_shown_make_no_file_that_can_not_be_read(tmp_path, name):
+    calibration = Calibration(channel_names=["\0\x1b[31m", "a\udcffb"])
+    path = write_image(tmp_path / name, Tensor(np.ones((2, 4, 5)), "cyx", calibration))
+
+    found = open_tensor(path)
+
+    np.testing.assert_array_equal(found, np.ones((2, 4, 5)))
+    if not name.endswith(".h5"):
+        mark = "\N{REPLACEMENT CHARACTER}"
+        assert found.calibration.channel_names == (f"{mark}{mark}[31m", f"a{mark}b")
 
 
 def test_arrays_in_hdf5_and_plain_zarr_keep_their_calibration(tmp_path):

@@ -54,13 +54,17 @@ def test_axes_of_size_1_are_dropped(tmp_path):
     assert open_tensor(ozx(tmp_path, array, "tczyx")).axes == ("channel", "y", "x")
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a.czi", "no suffix", "folder"])
+@pytest.mark.parametrize("name", ["a.xyz", "a.czi", "no suffix"])
 def test_where_no_plugin_reads_it_the_error_says_how_to_get_one(tmp_path, name):
-    path = tmp_path / name
-    path.mkdir() if name == "folder" else path.write_bytes(b"no image")
+    (tmp_path / name).write_bytes(b"no image")
 
-    with pytest.raises(FileReadError, match=rf"{name}.*no plugin .*bioio.*bioio-czi"):
-        open_labelled(path)
+    with pytest.raises(FileReadError, match=rf"{name}.*install the plugin of bioio.*bioio-czi"):
+        open_labelled(tmp_path / name)
+
+
+def test_a_folder_is_no_image(tmp_path):
+    with pytest.raises(FileReadError, match=r"is a folder and no image: .*ends in \.zarr"):
+        open_labelled(tmp_path)
 
 
 def test_a_damaged_image_is_an_error_that_names_it(tmp_path):

@@ -34,7 +34,7 @@ def tiff(path, xml, **options):
         ('PhysicalSizeX="0.5"', {"x": PixelSize(0.5, "micrometer")}),
         ('PhysicalSizeX="500" PhysicalSizeXUnit="nm"', {"x": PixelSize(500, "nanometer")}),
         ('PhysicalSizeX="2" PhysicalSizeXUnit="pixel"', {}),
-        ('PhysicalSizeX="2" PhysicalSizeXUnit="reference frame"', {}),
+        ('PhysicalSizeX="2" PhysicalSizeXUnit="reference frame"', {"x": PixelSize(2)}),
         ('PhysicalSizeX="0" PhysicalSizeY="-1"', {}),
         ('PhysicalSizeX="NaN" PhysicalSizeY="wide"', {}),
         ('TimeIncrement="20" TimeIncrementUnit="ms"', {"time": PixelSize(20, "millisecond")}),
@@ -209,3 +209,16 @@ def test_labels_of_planes_in_imagej_may_be_those_of_channels(tmp_path, labels, n
     metadata = {"Labels": labels} if labels else {}
 
     assert imagej(tmp_path / "a.tif", "tcyx", **metadata).channel_names == names
+
+
+def test_a_resolution_that_is_no_fraction_is_not_known(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", PLANE, resolution=(4, 4), resolutionunit="CENTIMETER")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        tags = file.pages.first.tags
+        tags["XResolution"].overwrite(2.0, dtype="f")
+        tags["YResolution"].overwrite((1, 2, 1, 2), dtype="2I")
+
+    tensor = open_tensor(tmp_path / "a.tif")
+
+    assert tensor.sizes == {"y": 20, "x": 24}
+    assert tensor.calibration == UNKNOWN
