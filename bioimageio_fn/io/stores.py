@@ -19,7 +19,7 @@ import numpy as np
 from immutabledict import immutabledict
 
 from ..errors import FileWriteError
-from ..files import beside, writing
+from ..files import beside, unfinished, writing
 from ..lazy import spelled_out
 from ..spec import TensorSpec
 from .formats import HDF5, Location, check_writable, location
@@ -214,7 +214,7 @@ def scratch(
         temporary = tempfile.TemporaryDirectory(
             prefix="bioimageio_fn-", dir=place, ignore_cleanup_errors=True
         )
-    with temporary as own:
+    with unfinished(Path(temporary.name)), temporary as own:
 
         def create(name: str, spec: TensorSpec) -> MappedFile:
             return new_npy(Path(own, f"{next(numbers)}.npy"), known_shape(name, spec), spec.dtype)
