@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .io.images import write_image as write_image
     from .making import create_prediction_pipeline as create_prediction_pipeline
     from .making import with_dataset as with_dataset
+    from .offline import offline as offline
     from .ops.chain import apply as apply
     from .ops.chain import compose as compose
     from .ops.fitting import fit as fit
@@ -120,6 +121,7 @@ _NAMES = {
     ),
     "io.images": ("open_image", "read_image", "write_image"),
     "making": ("create_prediction_pipeline", "with_dataset"),
+    "offline": ("offline",),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),
     "ops.transform": ("Transform",),

@@ -1,16 +1,16 @@
-"""`Rearranged`: a lazy source with its dimensions in another order, and nothing read.
+"""Views of what is read and written by slicing, with nothing read: `Rearranged`, `At`, `Taken`.
 
-What holds here: what is asked for is read, and no more.
+What holds here: what is asked for is read, and no more; views of views pickle if their source does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Rearranged", "spelled_out"]
+__all__ = ["At", "Rearranged", "Taken", "spelled_out"]
 
 
 class Rearranged:
@@ -62,6 +62,110 @@ class Rearranged:
                 own if d is None else 0 if isinstance(own, int | np.integer) else slice(None)
                 for own, d in zip(keys, self.dimensions, strict=True)
             )
+        ]
+        return result
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        del copy  # what is read is new
+        return np.asarray(self[...], dtype)
+
+
+class At:
+    """A source at one index along some of its dimensions, which are gone; it is written to, too.
+
+    Args:
+        source: anything with shape, dtype and basic slicing, and item assignment if need be.
+        index: where, by dimension of the source.
+
+    Examples:
+        >>> array = np.zeros((2, 3, 2), "uint8")
+        >>> plane = At(array, {1: 2})
+        >>> plane[0, :] = [5, 6]
+        >>> plane.shape, array[:, 2].tolist(), plane[:, 1].tolist()
+        ((2, 2), [[5, 6], [0, 0]], [6, 0])
+    """
+
+    def __init__(self, source: Any, index: Mapping[int, int]) -> None:
+        self.source: Any = source
+        self.index = dict(index)
+        self.dtype: Any = source.dtype
+        self._kept = [d for d in range(len(source.shape)) if d not in self.index]
+        self.shape = tuple(int(source.shape[d]) for d in self._kept)
+
+    @property
+    def chunks(self) -> tuple[Any, ...] | None:
+        """Sizes of the parts in which the source is stored, if it says so."""
+        chunks = getattr(self.source, "chunks", None)
+        return None if chunks is None else tuple(chunks[d] for d in self._kept)
+
+    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
+        region, single = self._region(key)
+        part: np.ndarray[Any, Any] = np.asarray(self.source[region])
+        return part[tuple(0 if d in single else slice(None) for d in range(len(region)))]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        region, single = self._region(key)
+        sizes = [
+            len(range(int(size))[part])
+            for size, part in zip(self.source.shape, region, strict=True)
+        ]
+        own = [size for d, size in enumerate(sizes) if d not in single]
+        self.source[region] = np.broadcast_to(np.asarray(value), own).reshape(sizes)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        del copy  # what is read is new
+        return np.asarray(self[...], dtype)
+
+    def _region(self, key: Any) -> tuple[tuple[slice, ...], set[int]]:
+        """What a key is in the source, as slices; and the dimensions that it does not keep."""
+        own = dict(zip(self._kept, spelled_out(key, len(self.shape)), strict=True))
+        asked = {**self.index, **own}
+        single = {d for d, part in asked.items() if not isinstance(part, slice)}
+        return tuple(_as_slice(asked[d], int(n)) for d, n in enumerate(self.source.shape)), single
+
+
+class Taken:
+    """A source at some indices of one dimension, in the order in which they are named.
+
+    Args:
+        source: anything with shape, dtype and basic slicing.
+        dimension: the one along which there are others.
+        indices: of the source, none below 0.
+
+    Examples:
+        >>> channels = Taken(np.arange(6).reshape(3, 2), 0, (2, 0))
+        >>> channels.shape, channels[:, 1].tolist(), channels[1].tolist()
+        ((2, 2), [5, 1], [0, 1])
+    """
+
+    def __init__(self, source: Any, dimension: int, indices: Sequence[int]) -> None:
+        self.source: Any = source
+        self.dimension = dimension
+        self.indices = tuple(indices)
+        self.dtype: Any = source.dtype
+        sizes = [int(size) for size in source.shape]
+        self.shape = (*sizes[:dimension], len(self.indices), *sizes[dimension + 1 :])
+
+    @property
+    def chunks(self) -> tuple[Any, ...] | None:
+        """Sizes of the parts in which the source is stored, if it says so."""
+        chunks = getattr(self.source, "chunks", None)
+        if chunks is None:
+            return None
+        before, behind = chunks[: self.dimension], chunks[self.dimension + 1 :]
+        return (*before, len(self.indices), *behind)
+
+    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
+        keys = spelled_out(key, len(self.shape))
+        wanted = self.indices[_as_slice(keys[self.dimension], len(self.indices))]
+        first, last = (min(wanted), max(wanted)) if wanted else (0, -1)
+        region = [_as_slice(k, n) for k, n in zip(keys, self.shape, strict=True)]
+        region[self.dimension] = slice(first, last + 1)
+        part = np.asarray(self.source[tuple(region)])
+        if wanted != tuple(range(first, last + 1)):
+            part = np.take(part, [i - first for i in wanted], axis=self.dimension)
+        result: np.ndarray[Any, Any] = part[
+            tuple(slice(None) if isinstance(k, slice) else 0 for k in keys)
         ]
         return result
 

@@ -1,50 +1,32 @@
 """`predict` and `predict_many`: from what users have, arrays or files, to predictions, or files.
 
 What holds here: everything about the call is checked before anything runs; the model is loaded
-once, however many samples follow; files are in their places when all outputs of a sample are there.
+once, however many samples follow; no file that was there before is replaced unasked.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .blocks.choose import MemoryModel
-from .blocks.records import BlockPlan
+import attrs
+
 from .contract.records import ModelContract
-from .errors import AxesError, BlockError, DeviceError, FileWriteError
-from .io.formats import stem
-from .io.images import open_image
-from .io.mapped import unmapped
+from .errors import AxesError, DeviceError, FileWriteError
+from .inputs import Axes, Channels, paths_in, read_sample
 from .making import create_prediction_pipeline
-from .memory import Limit, bytes_of, kept_within, limit_of, measured_memory
-from .pipeline import (
-    Carried,
-    OnProgress,
-    Pipeline,
-    default_plan,
-    run,
-    run_carrying,
-)
+from .memory import bytes_of, limit_of
+from .naming import PathLike, check_paths, check_places, new_paths
+from .pipeline import Carried, OnProgress, Pipeline, run, run_carrying
+from .predicting import Options, predicted
 from .progress import shown
-from .reading import as_sample
 from .sample import Sample
-from .saving import (
-    PathLike,
-    check_paths,
-    check_places,
-    new_paths,
-    save_sample,
-    saved_while_made,
-    written_in_regions,
-)
-from .streaming import makes_labels
+from .tasks import Rescale, Task, check_rescale, task_of
 from .trusted import TrustCode
 
 __all__ = ["predict", "predict_many"]
@@ -55,7 +37,11 @@ def predict(
     model: Any,
     inputs: Any,
     sample_id: str | None = None,
+    axes: Axes = None,
+    channels: Channels = None,
+    rescale: Rescale = None,
     save_output_path: PathLike | None = None,
+    overwrite: bool = False,
     weights_format: str | None = None,
     devices: str | Sequence[str] | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
@@ -71,13 +57,23 @@ def predict(
         model: a source (folder, `bioimageio.yaml`, zip archive, URL, id), a model description, or
             a `Pipeline`.
         inputs: a `Sample`; a mapping of tensors, arrays or paths by input id; or one of these for
-            a model with one required input. Arrays without axes are read in the described order,
-            see `bioimageio_fn.reading`. Images may have any size.
+            a model with one required input. Tensors, `xarray.DataArray`s and files that name their
+            axes may have them in any order, and may have more axes than the model: each plane is
+            then predicted by itself, and the results are put together again. Arrays without axes
+            are read in the described order, see `bioimageio_fn.reading`. Images may have any size.
         sample_id: id of the sample; by default the stem of the image file, or `sample`.
+        axes: names of the axes of the image, such as `"tcyx"`; they count more than those of a
+            file. For several inputs a mapping by input id.
+        channels: the channels that are taken, in this order: numbers from 0, or names that the
+            file gives. For several inputs a mapping by input id.
+        rescale: `"auto"` resamples the image to the pixel size that the model was made for, and the
+            outputs back to the pixels of the image; both sizes have to be known. Without it, a
+            pixel size that differs by more than 10 % is a warning.
         save_output_path: where to write the outputs: a `.zarr`, `.h5`, `.npy`, `.tif` or `.png`
             file. `{output_id}` (or `{member_id}`) and `{sample_id}` in it are filled in; a model
             with several outputs needs the former. Outputs of several blocks are written while they
             are made (but not as PNG), and are never held in memory.
+        overwrite: whether files may be replaced that are there already.
         weights_format: which weights to run; by default the first that can be run here.
         devices: where the network runs: `cpu`, `cuda`, `cuda:N` or `mps`; by default one GPU, if
             there is one that the framework can use, else the CPU. Several devices run blocks side
@@ -102,11 +98,14 @@ def predict(
     Raises:
         MissingFileError, FileReadError: if the model or an image is not there, or is damaged.
         AxesError, SizeError, MissingMemberError, UnknownMemberError: if the inputs are not those
-            of the model.
+            of the model, or pixel sizes are not known.
         BlockError: if the model does not take such blocks, or not within the memory limit.
         OutOfMemoryError: if there is too little memory, also for the smallest blocks.
-        FileWriteError: if the outputs can not be written there; where it can be told, before
-            anything runs.
+        FileWriteError: if the outputs can not be written there, or something is there already;
+            where it can be told, before anything runs.
+
+    Warns:
+        DataWarning: if the pixels of the image are not as large as those of the model.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -114,21 +113,20 @@ def predict(
         Sample(probability=Tensor(batch=1, channel=1, y=300, x=417, dtype=float32), id='image')
     """
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
-    if save_output_path is not None:
-        check_paths(save_output_path, loaded.contract)
-    blocks = _blocks_asked_for(blocksize_parameter, input_block_shape)
+    _check_call(loaded.contract, rescale, save_output_path)
+    options = Options(_blocks_asked_for(blocksize_parameter, input_block_shape), save_output_path)
     if memory_limit is not None:
         bytes_of(memory_limit)
-    sample = _read(inputs, loaded.contract, sample_id or "sample", named=sample_id is not None)
+    sample = read_sample(inputs, loaded.contract, sample_id=sample_id, axes=axes, channels=channels)
     if save_output_path is not None:
-        check_places(save_output_path, sample, loaded.contract, _paths_in(inputs))
-    # packages that read and write files are large, too, and are loaded by now
-    limit = None if memory_limit is None else limit_of(loaded, memory_limit)
+        read = paths_in(inputs)
+        check_places(save_output_path, sample, loaded.contract, read, overwrite=overwrite)
+    task = task_of(sample, loaded.contract, rescale=rescale)
+    if memory_limit is not None:
+        # packages that read and write files are large, too, and are loaded by now
+        options = attrs.evolve(options, limit=limit_of(loaded, memory_limit))
     with shown(sample.id or "sample", on_progress, progressbar=progressbar) as told:
-        run_one = partial(run, on_progress=told)
-        return _predicted(
-            run_one, loaded, sample, blocks=blocks, path=save_output_path, limit=limit
-        )
+        return predicted(run, loaded, task, options, told)
 
 
 def predict_many(
@@ -136,7 +134,11 @@ def predict_many(
     model: Any,
     inputs: Iterable[Any],
     sample_id: str = "sample{i:03}",
+    axes: Axes = None,
+    channels: Channels = None,
+    rescale: Rescale = None,
     save_output_path: PathLike | None = None,
+    overwrite: bool = False,
     weights_format: str | None = None,
     devices: str | Sequence[str] | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
@@ -148,11 +150,13 @@ def predict_many(
     """Run a model on many samples, one after the other; the model is loaded once.
 
     Steps that measure a data set measure the samples so far, this one included, so that the order
-    of samples matters. Where it must not, give the data set when the pipeline is made:
+    of samples matters; each plane of an image that has more axes than the model is a sample of its
+    own. Where the order must not matter, give the data set when the pipeline is made:
     `create_prediction_pipeline(model, dataset_for_initial_statistics=...)`.
 
     Args:
         model, weights_format, devices: as of `predict`.
+        axes, channels, rescale, overwrite: as of `predict`, for each sample.
         blocksize_parameter, input_block_shape: as of `predict`, for each sample.
         on_progress, progressbar, trust_code: as of `predict`.
         inputs: one item for each sample, as of `predict`; may be a generator.
@@ -180,18 +184,29 @@ def predict_many(
             remedy="put it in a list, or call predict",
         )
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
+    _check_call(loaded.contract, rescale, save_output_path)
+    if save_output_path is not None and "{sample_id}" not in os.fspath(save_output_path):
+        raise FileWriteError(
+            "every sample would be written to the same file",
+            expected="{sample_id} in the path",
+            got=str(save_output_path),
+        )
+    options = Options(_blocks_asked_for(blocksize_parameter, input_block_shape), save_output_path)
+    read = partial(read_sample, contract=loaded.contract, axes=axes, channels=channels)
+    samples: Iterator[tuple[Any, Sample]] = (
+        (item, read(item, default_id=_numbered(sample_id, i))) for i, item in enumerate(inputs)
+    )
     if save_output_path is not None:
-        check_paths(save_output_path, loaded.contract)
-        if "{sample_id}" not in os.fspath(save_output_path):
-            raise FileWriteError(
-                "every sample would be written to the same file",
-                expected="{sample_id} in the path",
-                got=str(save_output_path),
-            )
-    blocks = _blocks_asked_for(blocksize_parameter, input_block_shape)
-    samples = _samples(loaded, inputs, sample_id, save_output_path)
+        samples = _placed(samples, loaded.contract, save_output_path, overwrite=overwrite)
+    tasks = (task_of(sample, loaded.contract, rescale=rescale) for _, sample in samples)
     told = partial(shown, on_progress=on_progress, progressbar=progressbar)
-    return _predict_each(loaded, samples, blocks, save_output_path, told)
+    return _predict_each(loaded, tasks, options, told)
+
+
+def _check_call(contract: ModelContract, rescale: Rescale, path: PathLike | None) -> None:
+    check_rescale(rescale)
+    if path is not None:
+        check_paths(path, contract)
 
 
 def _blocks_asked_for(
@@ -202,108 +217,37 @@ def _blocks_asked_for(
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def _predicted(
-    run_one: Callable[..., Sample],
-    pipeline: Pipeline,
-    sample: Sample,
+def _placed(
+    samples: Iterable[tuple[Any, Sample]],
+    contract: ModelContract,
+    path: PathLike,
     *,
-    blocks: Mapping[str, Any],
-    path: PathLike | None,
-    limit: Limit | None = None,
-) -> Sample:
-    """A sample predicted, and saved if asked for."""
-    plan = default_plan(pipeline, sample, **blocks)
-    in_regions = path is not None and written_in_regions(path)
-    in_memory = not in_regions or makes_labels(pipeline.contract)
-    held = _held(pipeline.contract, plan, limit) if limit is not None and in_memory else 0
-    with _limited(pipeline, sample, blocks, limit, held) as (kept, memory):
-        # without a plan, blocks may get smaller
-        run_it = partial(run_one, kept, sample, plan=plan if blocks else None, memory=memory)
-        if path is None:
-            return run_it()
-        if in_regions and (plan.count > 1 or limit is not None):
-            outputs = [tensor.id for tensor in pipeline.contract.outputs]
-            return saved_while_made(run_it, path, sample.id or "sample", outputs)
-        result = run_it()
-    save_sample(result, path)
-    return result
-
-
-@contextmanager
-def _limited(
-    pipeline: Pipeline,
-    sample: Sample,
-    blocks: Mapping[str, Any],
-    limit: Limit | None,
-    held: int,
-) -> Iterator[tuple[Pipeline, MemoryModel | None]]:
-    """A pipeline that keeps a limit, and what blocks may take.
-
-    Raises:
-        BlockError: if blocks that are asked for, or the smallest ones, take more.
-    """
-    if limit is None:
-        yield pipeline, None
-        return
-    memory = measured_memory(pipeline, sample, limit, held=held)
-    default_plan(pipeline, sample, memory=memory, **blocks)
-    with kept_within(pipeline, limit) as kept:
-        yield kept, memory
-
-
-def _held(contract: ModelContract, plan: BlockPlan, limit: Limit) -> int:
-    """Bytes of the outputs, which will be held in memory.
-
-    Raises:
-        BlockError: if they alone are more than there may be.
-    """
-    # what waits for the whole of it is there twice: as it was, and as it will be
-    copies = 1 + any(tensor.operations for tensor in contract.outputs)
-    sizes = [plan.sizes[t.id].values() for t in contract.raw_outputs]
-    held = sum(copies * 4 * math.prod(size or 1 for size in of) for of in sizes)
-    if held > limit.size:
-        raise BlockError(
-            "the outputs alone take more memory than may be taken",
-            expected=f"at most {limit.size / 1e6:.3g} MB",
-            got=f"{held / 1e6:.3g} MB",
-            remedy="allow more: objects are found in memory"
-            if makes_labels(contract)
-            else "save them: save_output_path='out.zarr', or .h5, .tif, .npy",
-        )
-    return held
-
-
-def _samples(
-    pipeline: Pipeline, inputs: Iterable[Any], sample_id: str, save_output_path: PathLike | None
-) -> Iterator[Sample]:
-    """The samples, read one after the other, each of which can be written."""
+    overwrite: bool,
+) -> Iterator[tuple[Any, Sample]]:
+    """The samples with what they were read from, each of which can be written."""
     written: set[Path] = set()
-    for i, item in enumerate(inputs):
-        sample = _read(item, pipeline.contract, _numbered(sample_id, i), named=False)
-        if save_output_path is not None:
-            written |= new_paths(save_output_path, sample, pipeline.contract, written)
-            check_places(save_output_path, sample, pipeline.contract, _paths_in(item))
-        yield sample
+    for item, sample in samples:
+        written |= new_paths(path, sample, contract, written)
+        check_places(path, sample, contract, paths_in(item), overwrite=overwrite)
+        yield item, sample
 
 
 def _predict_each(
     pipeline: Pipeline,
-    samples: Iterable[Sample],
-    blocks: Mapping[str, Any],
-    save_output_path: PathLike | None,
+    tasks: Iterable[Task],
+    options: Options,
     told: Callable[[str], AbstractContextManager[OnProgress]],
 ) -> Iterator[Sample]:
     known = Carried() if pipeline.carried is None else pipeline.carried
 
-    def run_next(pipeline: Pipeline, sample: Sample, **options: Any) -> Sample:
+    def run_next(pipeline: Pipeline, sample: Sample, **targets: Any) -> Sample:
         nonlocal known
-        result, known = run_carrying(pipeline, sample, known, **options)
+        result, known = run_carrying(pipeline, sample, known, **targets)
         return result
 
-    for sample in samples:
-        with told(sample.id or "sample") as on_progress:
-            run_one = partial(run_next, on_progress=on_progress)
-            result = _predicted(run_one, pipeline, sample, blocks=blocks, path=save_output_path)
+    for task in tasks:
+        with told(task.sample.id or "sample") as on_progress:
+            result = predicted(run_next, pipeline, task, options, on_progress)
         yield result
 
 
@@ -330,40 +274,3 @@ def _pipeline(
     return create_prediction_pipeline(
         model, weights_format=weights_format, devices=devices, trust_code=trust_code
     )
-
-
-def _read(inputs: Any, contract: ModelContract, sample_id: str, *, named: bool) -> Sample:
-    """The sample of the inputs, with images opened; named after the first file if it has no name.
-
-    Raises:
-        AxesError: if they are several images.
-    """
-    paths = _paths_in(inputs)
-    if isinstance(inputs, (list, tuple)) and inputs and all(map(_is_path, inputs)):
-        raise AxesError(
-            "several images are several samples",
-            expected="one image, or a mapping with one for each input",
-            got=f"{len(inputs)} paths",
-            remedy="call predict_many",
-        )
-    if isinstance(inputs, Mapping):
-        opened: Any = {name: _opened(value) for name, value in inputs.items()}
-    else:
-        opened = _opened(inputs)
-    return as_sample(
-        opened, contract, sample_id=sample_id if named or not paths else stem(paths[0])
-    )
-
-
-def _opened(value: Any) -> Any:
-    """An image of a path, and what is mapped as something that is mapped for each access only."""
-    return open_image(value) if _is_path(value) else unmapped(value)
-
-
-def _paths_in(inputs: Any) -> list[PathLike]:
-    values = inputs.values() if isinstance(inputs, Mapping) else [inputs]
-    return [value for value in values if _is_path(value)]
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, (str, os.PathLike))

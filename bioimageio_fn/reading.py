@@ -8,9 +8,10 @@ never otherwise: where several readings remain, or none, the error lists them. N
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import attrs
 import numpy as np
 
 from .axes import AxisId
@@ -25,8 +26,17 @@ from .contract.records import (
 from .errors import ArrayError, AxesError, MissingMemberError, SizeError, UnknownMemberError
 from .sample import Sample
 from .tensor import Tensor, drop_axes, insert_axes, transpose
+from .xarrays import is_data_array
 
-__all__ = ["Reading", "as_sample", "read_array", "read_tensor", "readings"]
+__all__ = [
+    "Reading",
+    "as_sample",
+    "labelled",
+    "labelled_sample",
+    "read_array",
+    "read_tensor",
+    "readings",
+]
 
 Reading: TypeAlias = tuple[AxisId | None, ...]
 """The axis that each dimension of an array is taken for; None for one of size 1 that is dropped."""
@@ -37,7 +47,7 @@ def as_sample(inputs: Any, contract: ModelContract, *, sample_id: str | None = N
 
     Args:
         inputs: a `Sample`; a mapping of tensors or arrays by input id; or, for a model with one
-            required input, one tensor or array.
+            required input, one tensor or array. A `xarray.DataArray` is a tensor.
         contract: the model's contract.
         sample_id: id of the sample; one that a `Sample` brings is kept.
 
@@ -45,6 +55,27 @@ def as_sample(inputs: Any, contract: ModelContract, *, sample_id: str | None = N
         UnknownMemberError: if a tensor is given that the model does not take.
         MissingMemberError: if a required tensor is not given.
         AxesError, SizeError: if a tensor can not be read as the described one.
+    """
+    sample = labelled_sample(inputs, contract, labelled, sample_id=sample_id)
+    members = {n: read_tensor(t, contract.tensor(n, "input")) for n, t in sample.members.items()}
+    return attrs.evolve(sample, members=members)
+
+
+def labelled_sample(
+    inputs: Any,
+    contract: ModelContract,
+    label: Callable[[Any, TensorContract], Tensor],
+    *,
+    sample_id: str | None = None,
+) -> Sample:
+    """The tensors that are given for a model, with names for their axes, whichever these are.
+
+    Args:
+        inputs, contract, sample_id: as of `as_sample`.
+        label: makes a tensor of what is given for an input: `labelled`, or what opens files first.
+
+    Raises:
+        UnknownMemberError, MissingMemberError: as `as_sample`; and whatever `label` raises.
     """
     given, stat, own_id = _by_name(inputs, contract)
     known = [t.id for t in contract.inputs]
@@ -66,7 +97,7 @@ def as_sample(inputs: Any, contract: ModelContract, *, sample_id: str | None = N
                 got=", ".join(given) or "nothing",
             )
         if value is not None:
-            members[tensor.id] = read_tensor(value, tensor)
+            members[tensor.id] = label(value, tensor)
     return Sample(members, stat=stat, id=own_id if own_id is not None else sample_id)
 
 
@@ -86,6 +117,17 @@ def _by_name(inputs: Any, contract: ModelContract) -> tuple[dict[str, Any], Any,
     return {required[0].id: inputs}, {}, None
 
 
+def labelled(value: Any, contract: TensorContract) -> Tensor:
+    """A tensor as it is, and an array as the described tensor.
+
+    Raises:
+        AxesError: if the array has no labels, and no reading fits, or several do.
+    """
+    if isinstance(value, Tensor):
+        return value
+    return Tensor.from_xarray(value) if is_data_array(value) else read_array(value, contract)
+
+
 def read_tensor(value: Any, contract: TensorContract) -> Tensor:
     """A tensor or array as the described tensor: its axes, in its order.
 
@@ -93,9 +135,7 @@ def read_tensor(value: Any, contract: TensorContract) -> Tensor:
         AxesError: if the axes can not be matched.
         SizeError: if an axis has a size that the model can never take.
     """
-    tensor = (
-        _by_label(value, contract) if isinstance(value, Tensor) else read_array(value, contract)
-    )
+    tensor = _by_label(labelled(value, contract), contract)
     for axis in contract.axes:
         size = tensor.sizes[axis.id]
         if not _possible(axis, size):
@@ -104,9 +144,17 @@ def read_tensor(value: Any, contract: TensorContract) -> Tensor:
                 tensor=contract.id,
                 axis=axis.id,
                 expected=axis.size,
-                got=size,
+                got=_got(tensor, axis, size),
+                remedy="select some: predict(..., channels=...)"
+                if axis.type == "channel" and size > 1
+                else None,
             )
     return tensor
+
+
+def _got(tensor: Tensor, axis: AxisContract, size: int) -> str:
+    names = tensor.calibration.channel_names if axis.type == "channel" else ()
+    return f"{size} ({', '.join(names)})" if len(names) == size else str(size)
 
 
 def _possible(axis: AxisContract, size: int) -> bool:
@@ -128,7 +176,7 @@ def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
                 axis=name,
                 expected=f"axes {', '.join(contract.axis_ids)}",
                 got=f"{tensor.sizes[name]} pixels along it",
-                remedy="select one index of it, or give each of them as a sample",
+                remedy="select one index of it, or call `predict`, which runs each of them",
             )
     missing = [a for a in contract.axes if a.id not in tensor.axes]
     for axis in missing:
@@ -139,6 +187,8 @@ def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
                 axis=axis.id,
                 expected=f"axes {', '.join(contract.axis_ids)}",
                 got=", ".join(tensor.axes),
+                remedy="if they are named wrong, name them: Tensor(array, axes),"
+                " or predict(..., axes=...)",
             )
     whole = insert_axes(drop_axes(tensor, extra), [a.id for a in missing])
     return transpose(whole, contract.axis_ids)
@@ -192,7 +242,8 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
             got=f"shape {shape}, that is {listed}" if found else f"shape {shape}",
             remedy=f"name its axes: Tensor(array, '{_letters(found[0])}')"
             if found
-            else "select what the model takes, or name the axes: Tensor(array, axes)",
+            else "select what the model takes, or name the axes: Tensor(array, axes),"
+            " or predict(..., axes=...)",
         )
     reading = found[0]
     named = [axis or AxisId(f"dropped{i}") for i, axis in enumerate(reading)]

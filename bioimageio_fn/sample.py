@@ -7,7 +7,7 @@ is the order in which they were given.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import numpy as np
@@ -16,6 +16,9 @@ from immutabledict import immutabledict
 from .axes import AxisId, MemberId
 from .errors import ArrayError, SizeError, UnknownMemberError
 from .tensor import PadMode, Tensor, crop, pad, slice_axes
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = [
     "AxisBlock",
@@ -103,6 +106,18 @@ class Sample:
         return get_member(self, member)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self._only(), dtype=dtype, copy=copy)
+
+    def to_xarray(self) -> xarray.DataArray:
+        """The only tensor as a DataArray named after it; see `Tensor.to_xarray`.
+
+        Raises:
+            SizeError: if there are several tensors.
+            MissingDependencyError: if xarray is not installed.
+        """
+        return self._only().to_xarray().rename(str(next(iter(self.members))))
+
+    def _only(self) -> Tensor:
         if len(self.members) != 1:
             raise SizeError(
                 "only a sample of one tensor is an array",
@@ -110,7 +125,7 @@ class Sample:
                 got=", ".join(self.members),
                 remedy="take one of them: sample.members[...]",
             )
-        return np.asarray(next(iter(self.members.values())), dtype=dtype, copy=copy)
+        return next(iter(self.members.values()))
 
     def __repr__(self) -> str:
         parts = [f"{name}={tensor!r}" for name, tensor in self.members.items()]

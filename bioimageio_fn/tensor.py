@@ -16,7 +16,7 @@ that a tensor was made of.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import array_api_compat
 import attrs
@@ -27,6 +27,10 @@ from .axes import AxisId, as_axes, permutation
 from .calibration import UNKNOWN, Calibration
 from .errors import ArrayError, AxesError, OperationError, SizeError
 from .lazy import Rearranged
+from .xarrays import data_array, parts_of
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = [
     "PadMode",
@@ -132,6 +136,35 @@ class Tensor:
     def dtype(self) -> str:
         """Name of the data type, the same for every array library."""
         return dtype_name(self.data.dtype)
+
+    @classmethod
+    def from_xarray(cls, array: xarray.DataArray) -> Self:
+        """The tensor of a DataArray; its dimensions are axes, its coordinates the calibration.
+
+        Coordinates at equal distances are a pixel size in their attribute `units`; texts along the
+        channel axis are the names of channels.
+
+        Raises:
+            AxesError: if a dimension has no name that an axis could have.
+        """
+        return cls(*parts_of(array))
+
+    def to_xarray(self) -> xarray.DataArray:
+        """The tensor as a DataArray, with pixel sizes and channel names as coordinates.
+
+        Raises:
+            MissingDependencyError: if xarray is not installed.
+
+        Examples:
+            >>> from .calibration import PixelSize
+            >>> t = Tensor(np.zeros((1, 3)), "cx", Calibration({"x": PixelSize(0.5, "micrometer")}))
+            >>> array = t.to_xarray()
+            >>> array.dims, array.x.values.tolist(), array.x.units
+            (('channel', 'x'), [0.0, 0.5, 1.0], 'micrometer')
+            >>> Tensor.from_xarray(array) == t
+            True
+        """
+        return data_array(self.data, self.axes, self.calibration)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = to_numpy(self.data)

@@ -10,7 +10,8 @@ import click
 
 from .answering import Answer, Say, answering
 from .example import own_data
-from .options import BLOCKS, IMAGES, OPENING, opening, options
+from .models import Opening
+from .options import BLOCKS, IMAGES, OPENING, options
 from .samples import Asked, asked_for
 from .values import SIZES
 
@@ -37,6 +38,7 @@ def check_blocks(
     weights_format: str | None,
     device: str | None,
     trust_code: bool,
+    offline: bool,
     **images: Any,
 ) -> Answer:
     """Predict an image in blocks and in one piece, and compare.
@@ -49,18 +51,13 @@ def check_blocks(
       bioimageio-fn check-blocks model.zip cells.tif
       bioimageio-fn check-blocks model.zip cells.tif --block-shape 256
     """
-    from ..making import create_prediction_pipeline
-    from ..package import described
-
+    how = Opening(weights_format, device, trust_code=trust_code, offline=offline)
     asked = asked_for(inputs, **images) if inputs or images["named"] else None
-    description = described(model)
-    asked = Asked([own_data(description)], {}) if asked is None else asked
     cutting = {"block_shape": block_shape, "blocksize_parameter": blocksize_parameter}
     found = []
-    with create_prediction_pipeline(
-        description, **opening(weights_format, device, trust_code=trust_code)
-    ) as pipeline:
-        for sample in asked.read(pipeline.contract):
+    with how.opened(model) as (description, pipeline):
+        images_asked_for = asked or Asked([own_data(description)], {})
+        for sample in images_asked_for.samples(pipeline.contract):
             for seams in _compared(pipeline, sample, cutting, halo):
                 say(f"{sample.id}: {seams}")
                 found.append({"id": sample.id, **_document(seams)})

@@ -7,7 +7,7 @@ the network on a few small blocks, and grow with the pixels that are computed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..blocks.records import BlockPlan
     from ..pipeline import Pipeline
     from ..sample import Sample
+    from ..tasks import Task
 
 __all__ = ["planned"]
 
@@ -85,28 +86,33 @@ def planned(
         cutting: what a user asks of blocks, as arguments of `default_plan`.
         memory_limit: what a prediction may take.
     """
+    from ..naming import check_sizes
+    from ..tasks import final_sizes
+
     how = {name: value for name, value in cutting.items() if value is not None}
     cost: _Cost | None = None
     seen = []
     for item in asked.items:
         try:
-            first, times = _first_and_count(asked.read_item(item, pipeline.contract))
+            task = asked.task(item, pipeline.contract)
             if cost is None:
-                cost = _measured(pipeline, first, memory_limit)
-            plan = _plan(pipeline, first, how, None if memory_limit is None else cost.memory)
+                cost = _measured(pipeline, _first(task), memory_limit)
+            plan = _plan(pipeline, _first(task), how, cost.memory if memory_limit else None)
+            check_sizes(results.of(item), pipeline.contract, final_sizes(task, plan))
             plan = attrs.evolve(plan, memory=cost.memory.of(plan.pixels))
-            seen.append(
-                _Planned(item, _reads(first), _writes(pipeline, item, results), plan, times)
-            )
+            writes = {name: str(path) for name, path in results.paths(item, task.contract).items()}
+            seen.append(_Planned(item, _reads(task), writes, plan, task.stack.count))
         except Exception as error:  # noqa: BLE001
             seen.append(_Planned(item, error=error))
         _show(say, seen[-1])
     return _summed_up(say, pipeline, seen, cost)
 
 
-def _first_and_count(samples: Iterator[Sample]) -> tuple[Sample, int]:
-    first = next(samples)
-    return first, 1 + sum(1 for _ in samples)
+def _first(task: Task) -> Sample:
+    """The first of the samples that the model gets of an image."""
+    from ..tasks import samples_of
+
+    return next(samples_of(task))
 
 
 def _plan(
@@ -150,20 +156,10 @@ def _small_block(pipeline: Pipeline, sample: Sample) -> Sample:
     return next(iter(split(sample, plan))).sample
 
 
-def _reads(sample: Sample) -> dict[str, str]:
+def _reads(task: Task) -> dict[str, str]:
     return {
         name: f"{', '.join(f'{axis}={n}' for axis, n in tensor.sizes.items())}; {tensor.dtype}"
-        for name, tensor in sample.members.items()
-    }
-
-
-def _writes(pipeline: Pipeline, item: Item, results: Results) -> dict[str, str]:
-    from ..saving import output_path
-
-    pattern = results.of(item)
-    return {
-        tensor.id: str(output_path(pattern, sample_id=item.id, output_id=tensor.id))
-        for tensor in pipeline.contract.outputs
+        for name, tensor in task.sample.members.items()
     }
 
 

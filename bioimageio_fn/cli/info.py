@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .answering import Answer, Say, answering
+from .models import without_requests
+from .options import OFFLINE, options
 
 if TYPE_CHECKING:
     from ..contract.files import FileRef
@@ -23,8 +25,9 @@ __all__ = ["info"]
 
 @click.command()
 @click.argument("model")
+@options(OFFLINE)
 @answering
-def info(say: Say, *, model: str) -> Answer:
+def info(say: Say, *, model: str, offline: bool) -> Answer:
     """Say what a model takes and gives, and if it runs here.
 
     Sizes such as 64 + n*4 are those of its network; images may have any.
@@ -32,7 +35,8 @@ def info(say: Say, *, model: str) -> Answer:
     from ..contract.read import model_contract
     from ..package import described
 
-    description = described(model)
+    with without_requests(offline=offline):
+        description = described(model)
     contract = model_contract(description)
     document = {
         **_about(description),

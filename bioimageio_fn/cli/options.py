@@ -5,27 +5,32 @@ What holds here: an option is named and explained once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from .values import SIZES
 
-__all__ = ["BLOCKS", "IMAGES", "OPENING", "QUIET", "TRUST", "opening", "options"]
+__all__ = ["BLOCKS", "IMAGES", "OFFLINE", "OPENING", "QUIET", "options"]
 
 _Option = Callable[[Any], Any]
 
-TRUST: _Option = click.option(
-    "--trust-code",
+OFFLINE: _Option = click.option(
+    "--offline",
     is_flag=True,
-    help="Let Python code that comes with the model run. Read it before.",
+    help="Make no request; what was fetched before is found. Or set BIOIMAGEIO_FN_OFFLINE=1.",
 )
 
 OPENING: tuple[_Option, ...] = (
     click.option("--weights-format", help="Such as onnx; default: the first that can be run here."),
     click.option("--device", help="cpu, cuda, cuda:N or mps; default: a GPU if there is one."),
-    TRUST,
+    click.option(
+        "--trust-code",
+        is_flag=True,
+        help="Let Python code that comes with the model run. Read it before.",
+    ),
+    OFFLINE,
 )
 """How a model is opened."""
 
@@ -89,10 +94,3 @@ def options(*given: _Option) -> _Option:
         return function
 
     return decorate
-
-
-def opening(
-    weights_format: str | None, device: str | None, *, trust_code: bool
-) -> Mapping[str, Any]:
-    """The options `OPENING` as keywords of `create_prediction_pipeline`."""
-    return {"weights_format": weights_format, "devices": device, "trust_code": trust_code}

@@ -16,7 +16,8 @@ import click
 from .answering import Answer, Say, answering, note, one_line
 from .dry_run import planned
 from .example import own_data
-from .options import BLOCKS, IMAGES, OPENING, QUIET, opening, options
+from .models import Opening
+from .options import BLOCKS, IMAGES, OPENING, QUIET, options
 from .predicting import Outcome, checked_places, predicted, progress
 from .results import Results, new_items, results_in
 from .samples import Asked, asked_for
@@ -73,6 +74,7 @@ def predict(
     weights_format: str | None,
     device: str | None,
     trust_code: bool,
+    offline: bool,
     dry_run: bool,
     example: bool,
     fail_fast: bool,
@@ -81,8 +83,9 @@ def predict(
 ) -> Answer:
     """Run a model on images.
 
-    INPUTS are image files of any size, folders of them, and globs. MODEL is a folder, a bioimageio.yaml, a zip archive, a URL, or an id of the BioImage.IO
-    collection. The paths of the results are printed. An image that fails is told of at the end.
+    INPUTS are image files of any size, folders of them, and globs. MODEL is a folder, a
+    bioimageio.yaml, a zip archive, a URL, or an id of the BioImage.IO collection.
+    The paths of the results are printed. An image that fails is told of at the end.
 
     \b
     Examples:
@@ -91,7 +94,7 @@ def predict(
       bioimageio-fn predict model.zip slide.ome.zarr --memory-limit 2GB
       bioimageio-fn predict model.zip --input raw=raw/ --input mask=masks/ -o results/
     """
-    how = opening(weights_format, device, trust_code=trust_code)
+    how = Opening(weights_format, device, trust_code=trust_code, offline=offline)
     cutting = {"block_shape": block_shape, "blocksize_parameter": blocksize_parameter}
     with _opened(model, inputs, images, how, example=example) as (opened, asked_for_all):
         results = results_in(output, asked_for_all.items)
@@ -99,11 +102,12 @@ def predict(
         checked_places(opened, asked.items, results, overwrite=overwrite)
         if dry_run:
             return planned(say, opened, asked, results, cutting=cutting, memory_limit=memory_limit)
-        pipeline = with_statistics(opened, stats, asked.read(opened.contract))
+        pipeline = with_statistics(opened, stats, asked.samples(opened.contract))
         keywords = {
             "input_block_shape": block_shape,
             "blocksize_parameter": blocksize_parameter,
             "memory_limit": memory_limit,
+            "overwrite": overwrite,
             **asked.reading,
         }
         with progress(asked.items, quiet=quiet) as told:
@@ -118,7 +122,7 @@ def _opened(
     model: str,
     inputs: Sequence[str],
     images: Mapping[str, Any],
-    how: Mapping[str, Any],
+    how: Opening,
     *,
     example: bool,
 ) -> Iterator[tuple[Pipeline, Asked]]:
@@ -126,18 +130,13 @@ def _opened(
     if example and (inputs or images["named"]):
         raise click.UsageError("--example is in the place of images of your own")
     named = None if example else asked_for(inputs, **images)
-    from ..making import create_prediction_pipeline
-    from ..package import described
-
-    description = described(model)
-    asked = Asked([own_data(description)], {}) if named is None else named
-    with create_prediction_pipeline(description, **how) as pipeline:
-        yield pipeline, asked
+    with how.opened(model) as (description, pipeline):
+        yield pipeline, named or Asked([own_data(description)], {})
 
 
 def _without_results(asked: Asked, results: Results, pipeline: Pipeline) -> Asked:
     """The samples that are not results of an earlier run into their folder."""
-    items = new_items(asked.items, results, [tensor.id for tensor in pipeline.contract.outputs])
+    items = new_items(asked.items, results, pipeline.contract)
     if left_out := len(asked.items) - len(items):
         note(f"left out: {left_out} of {len(asked.items)} images, which are results of the others")
     return attrs.evolve(asked, items=items)

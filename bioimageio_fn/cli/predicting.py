@@ -58,14 +58,14 @@ def checked_places(
     Raises:
         FileWriteError: if results have no place, or would take that of something else.
     """
+    from ..naming import check_paths, check_places
     from ..sample import Sample
-    from ..saving import check_paths, check_places
 
     for pattern in dict.fromkeys(map(results.of, items)):
         check_paths(pattern, pipeline.contract)
     for item in items:
         named = Sample({}, id=item.id)
-        check_places(results.of(item), named, pipeline.contract, item.files)
+        check_places(results.of(item), named, pipeline.contract, item.files, overwrite=overwrite)
 
 
 def predicted(
@@ -85,16 +85,14 @@ def predicted(
         fail_fast: whether the first error is raised.
     """
     from ..prediction import predict
-    from ..saving import output_path
 
     for number, item in enumerate(items):
-        pattern = results.of(item)
         try:
-            made = predict(
+            predict(
                 model=pipeline,
                 inputs=item.inputs,
                 sample_id=item.id,
-                save_output_path=pattern,
+                save_output_path=results.of(item),
                 **told(number, item),
                 **options,
             )
@@ -103,11 +101,7 @@ def predicted(
                 raise
             yield Outcome(item, {}, error)
         else:
-            paths = {
-                str(name): output_path(pattern, sample_id=item.id, output_id=name)
-                for name in made.members
-            }
-            yield Outcome(item, paths)
+            yield Outcome(item, results.paths(item, pipeline.contract))
 
 
 @contextmanager

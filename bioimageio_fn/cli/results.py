@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
 from ..io.formats import location
-from ..saving import output_path
 from .images import Item
+
+if TYPE_CHECKING:
+    from ..contract.records import ModelContract
 
 __all__ = ["Results", "new_items", "results_in"]
 
@@ -40,6 +43,13 @@ class Results:
             return self.pattern
         is_zarr = location(item.files[0]).suffix in (".zarr", ".zip")
         return self.pattern + (".ome.zarr" if is_zarr else ".ome.tif")
+
+    def paths(self, item: Item, contract: ModelContract) -> dict[str, Path]:
+        """The paths of the results of a sample, by output id."""
+        from ..naming import output_paths
+
+        found = output_paths(self.of(item), contract, sample_id=item.id)
+        return {str(name): path for name, path in found.items()}
 
 
 def results_in(output: str | None, items: Sequence[Item]) -> Results:
@@ -88,20 +98,15 @@ def _has_suffix(output: str) -> bool:
     return bool(suffix) and "{" not in suffix
 
 
-def new_items(items: Sequence[Item], results: Results, outputs: Sequence[str]) -> list[Item]:
+def new_items(items: Sequence[Item], results: Results, contract: ModelContract) -> list[Item]:
     """The samples that are no results of other ones, of an earlier run into their folder.
 
-    Args:
-        outputs: ids of the outputs.
-
     Examples:
-        >>> items = [Item("a", "a.tif"), Item("a_mask", "a_mask.ome.tif")]
-        >>> [item.id for item in new_items(items, results_in(None, items), ["mask"])]
+        >>> import bioimageio_fn as fn
+        >>> contract = fn.model_contract(fn.load_model(fn.demo_model()))
+        >>> items = [Item("a", "a.tif"), Item("a_probability", "a_probability.ome.tif")]
+        >>> [item.id for item in new_items(items, results_in(None, items), contract)]
         ['a']
     """
-    made = {
-        output_path(results.of(item), sample_id=item.id, output_id=output).absolute()
-        for item in items
-        for output in outputs
-    }
+    made = {path.absolute() for item in items for path in results.paths(item, contract).values()}
     return [item for item in items if not made & {Path(file).absolute() for file in item.files}]

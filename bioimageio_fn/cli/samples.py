@@ -18,6 +18,7 @@ from .values import by_input, in_order, indices
 if TYPE_CHECKING:
     from ..contract.records import ModelContract
     from ..sample import Sample
+    from ..tasks import Task
 
 __all__ = ["Asked", "asked_for"]
 
@@ -34,23 +35,22 @@ class Asked:
     items: Sequence[Item]
     reading: Mapping[str, Any]
 
-    def read(self, contract: ModelContract) -> Iterator[Sample]:
-        """The samples, opened, and read where they are sliced."""
+    def samples(self, contract: ModelContract) -> Iterator[Sample]:
+        """What the model gets of all images: the planes of each, read where they are sliced."""
+        from ..tasks import samples_of
+
         for item in self.items:
-            yield from self.read_item(item, contract)
+            yield from samples_of(self.task(item, contract))
 
-    def read_item(self, item: Item, contract: ModelContract) -> Iterator[Sample]:
-        """The sample of an item; several, if it has axes that the model does not have."""
-        from ..io.images import open_image
-        from ..reading import as_sample
+    def task(self, item: Item, contract: ModelContract) -> Task:
+        """What is to be done with an image; it is opened for that."""
+        from ..inputs import read_sample
+        from ..tasks import task_of
 
-        inputs = item.inputs
-        opened: Any = (
-            open_image(inputs)
-            if isinstance(inputs, str)
-            else {name: open_image(path) for name, path in inputs.items()}
-        )
-        yield as_sample(opened, contract, sample_id=item.id)
+        reading = dict(self.reading)
+        rescale = reading.pop("rescale", None)
+        sample = read_sample(item.inputs, contract, sample_id=item.id, **reading)
+        return task_of(sample, contract, rescale=rescale)
 
 
 def asked_for(

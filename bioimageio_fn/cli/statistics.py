@@ -14,7 +14,8 @@ import attrs
 import click
 
 from .answering import Answer, Say, answering
-from .options import IMAGES, OPENING, opening, options
+from .models import Opening
+from .options import IMAGES, OPENING, options
 
 __all__ = ["stats", "with_statistics"]
 
@@ -36,6 +37,7 @@ def stats(
     weights_format: str | None,
     device: str | None,
     trust_code: bool,
+    offline: bool,
     **images: Any,
 ) -> Answer:
     """Measure a data set, for models that ask for that.
@@ -49,15 +51,14 @@ def stats(
       bioimageio-fn stats model.zip plates/ -o statistics.json
     """
     from ..files import check_place
-    from ..making import create_prediction_pipeline
     from .samples import asked_for
 
     asked = asked_for(inputs, **images)
     check_place(Path(output))
-    how = opening(weights_format, device, trust_code=trust_code)
-    with create_prediction_pipeline(model, **how) as pipeline:
+    how = Opening(weights_format, device, trust_code=trust_code, offline=offline)
+    with how.opened(model) as (_, pipeline):
         _check_measures(pipeline)
-        fitted = _measured(pipeline, asked.read(pipeline.contract))
+        fitted = _measured(pipeline, asked.samples(pipeline.contract))
         found = _saved(fitted, output)
     for measure, value in found.items():
         say(f"{measure}: {_shown(value)}")

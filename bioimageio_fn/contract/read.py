@@ -8,7 +8,7 @@ text. An implicit output shape of 0.4 is matched to its reference by position, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -86,11 +86,17 @@ def _ratio(scale: Fraction) -> Fraction:
 
 
 def _contract(
-    name: str, inputs: Iterable[TensorContract], outputs: Iterable[TensorContract]
+    descr: Any, inputs: Iterable[TensorContract], outputs: Iterable[TensorContract]
 ) -> ModelContract:
     described = tuple(outputs)
     raw = tuple(attrs.evolve(_raw(t), dtype=None, operations=()) for t in described)
-    return ModelContract(name, tuple(inputs), described, raw)
+    return ModelContract(descr.name, tuple(inputs), described, raw, _id(descr))
+
+
+def _id(descr: Any) -> str:
+    config = descr.config if isinstance(descr.config, Mapping) else descr.config.model_dump()
+    nickname = (config.get("bioimageio") or {}).get("nickname")
+    return str(nickname or descr.id or descr.name)
 
 
 def _raw(tensor: TensorContract) -> TensorContract:
@@ -143,7 +149,7 @@ def _read_0_5(descr: Any) -> ModelContract:
         for axis in tensor.axes
     }
     return _contract(
-        descr.name,
+        descr,
         [_input_0_5(tensor, axes) for tensor in descr.inputs],
         [_tensor_0_5(tensor, axes, tensor.postprocessing) for tensor in descr.outputs],
     )
@@ -170,6 +176,7 @@ def _tensor_0_5(
         dtype=str(tensor.dtype),
         operations=_ending_in(operations, dtype),
         data_range=_range_0_5(tensor.data),
+        nominal=all(hasattr(data, "values") for data in _each(tensor.data)),
     )
 
 
@@ -208,8 +215,13 @@ def _size_0_5(axis: Any, axes: dict[tuple[str, str], Any]) -> SizeRule:
 
 
 def _range_0_5(data: Any) -> tuple[float | None, float | None]:
-    ranges = [d.range for d in (data if isinstance(data, Sequence) else (data,))]
+    ranges = [d.range for d in _each(data)]
     return _outermost(min, [r[0] for r in ranges]), _outermost(max, [r[1] for r in ranges])
+
+
+def _each(data: Any) -> Sequence[Any]:
+    """What is described of the values of all channels, or of each."""
+    return data if isinstance(data, Sequence) else (data,)
 
 
 def _outermost(
@@ -225,7 +237,7 @@ def _outermost(
 def _read_0_4(descr: Any) -> ModelContract:
     axes = {str(t.name): as_axes(str(t.axes)) for t in (*descr.inputs, *descr.outputs)}
     return _contract(
-        descr.name,
+        descr,
         [_input_0_4(tensor) for tensor in descr.inputs],
         [_output_0_4(tensor, axes) for tensor in descr.outputs],
     )

@@ -190,6 +190,7 @@ class TensorContract:
         data_range: smallest and largest value that is described; None where it is open.
         padding: of an input: how it is continued.
         optional: of an input: whether it may be absent.
+        nominal: whether its values are described one by one, as names of classes or objects.
     """
 
     id: MemberId = attrs.field(converter=MemberId)
@@ -199,6 +200,7 @@ class TensorContract:
     data_range: tuple[float | None, float | None] = (None, None)
     padding: Padding = Padding()
     optional: bool = False
+    nominal: bool = False
 
     @property
     def axis_ids(self) -> tuple[AxisId, ...]:
@@ -232,12 +234,14 @@ class ModelContract:
         inputs: the tensors that users give, each with its preprocessing.
         outputs: the tensors that users get, as described, each with its postprocessing.
         raw_outputs: the same tensors as they leave the network, before postprocessing.
+        id: what the model is called in names of files: its nickname, id, or else its name.
     """
 
     name: str
     inputs: tuple[TensorContract, ...]
     outputs: tuple[TensorContract, ...]
     raw_outputs: tuple[TensorContract, ...]
+    id: str = attrs.field(default=attrs.Factory(lambda self: self.name, takes_self=True))
 
     def tensor(self, member: str, kind: Literal["input", "output"] | None = None) -> TensorContract:
         """The input or (described) output of that id.

@@ -1,7 +1,6 @@
-"""What a path says of the format of a file, and what each format can hold.
+"""What a path says of the format of a file.
 
-What holds here: a format is told by a suffix alone; what can be refused without the pixels is
-refused before any work.
+What holds here: a format is told by a suffix alone.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ from typing import Any
 
 import attrs
 
-from ..errors import FileWriteError, MissingDependencyError
-from ..files import check_place
+from ..errors import MissingDependencyError
 
-__all__ = ["Location", "check_writable", "location", "require", "stem"]
+__all__ = ["Location", "is_ome_tiff", "is_ome_zarr", "location", "require", "stem"]
 
 TIFF = (".tif", ".tiff")
 HDF5 = (".h5", ".hdf5")
+OME_TIFF = (".ome.tif", ".ome.tiff")
+OME_ZARR = ".ome.zarr"
 WRITTEN = (*TIFF, ".png", ".npy", ".zarr", *HDF5)
 READ = (*WRITTEN, ".zip")
-_PACKAGES = {".zarr": "zarr", ".zip": "zarr", ".h5": "h5py", ".hdf5": "h5py"}
-_EXTRAS = {"zarr": "zarr", "h5py": "hdf5"}
-_PNG_TYPES = ("bool", "uint8", "uint16")
+PACKAGES = {".zarr": "zarr", ".zip": "zarr", ".h5": "h5py", ".hdf5": "h5py"}
+_EXTRAS = {"zarr": "zarr", "ome_zarr_models": "zarr", "h5py": "hdf5"}
 
 
 @attrs.frozen
@@ -52,11 +51,11 @@ def location(path: str | os.PathLike[str]) -> Location:
         '.tif'
     """
     whole = Path(path).expanduser()
-    if not (whole.is_file() and whole.suffix.lower() not in _PACKAGES):
+    if not (whole.is_file() and whole.suffix.lower() not in PACKAGES):
         for file in (*reversed(whole.parents), whole):
             suffix = file.suffix.lower()
             # a folder may have any name, but only Zarr has arrays in one
-            if suffix in _PACKAGES and (suffix == ".zarr" or not file.is_dir()):
+            if suffix in PACKAGES and (suffix == ".zarr" or not file.is_dir()):
                 inner = "/".join(whole.parts[len(file.parts) :])
                 return Location(file, suffix, inner)
     return Location(whole, whole.suffix.lower())
@@ -76,13 +75,30 @@ def stem(path: str | os.PathLike[str]) -> str:
     return "_".join([name, *filter(None, place.inner.split("/"))])
 
 
+def is_ome_tiff(place: Location) -> bool:
+    """Whether a file is named as one of OME-TIFF."""
+    return place.file.name.lower().endswith(OME_TIFF)
+
+
+def is_ome_zarr(place: Location) -> bool:
+    """Whether an image that is written there is one of OME-Zarr: named so, or within another.
+
+    Examples:
+        >>> [is_ome_zarr(location(path)) for path in ("a.ome.zarr", "a.zarr", "a.zarr/labels/b")]
+        [True, False, True]
+    """
+    return place.file.name.lower().endswith(OME_ZARR) or bool(
+        place.suffix == ".zarr" and place.inner
+    )
+
+
 def require(suffix: str) -> Any:
     """The package that reads and writes files of a suffix.
 
     Raises:
         MissingDependencyError: if it is not installed.
     """
-    package = _PACKAGES[suffix]
+    package = "ome_zarr_models" if suffix == OME_ZARR else PACKAGES[suffix]
     try:
         return import_module(package)
     except ImportError as error:
@@ -91,45 +107,3 @@ def require(suffix: str) -> Any:
             got=str(error),
             remedy=f"pip install 'bioimageio_fn[{_EXTRAS[package]}]'",
         ) from error
-
-
-def check_writable(path: str | os.PathLike[str], dtype: str | None, unit_range: bool) -> None:
-    """Refuse, before any work, a file that could not hold the result.
-
-    Args:
-        dtype: type of the values; None if it is not known.
-        unit_range: whether floating point values are described to lie within 0 and 1.
-
-    Raises:
-        FileWriteError: if the suffix is not supported, if its format can not hold the values, or if
-            nothing can be written in that folder.
-        MissingDependencyError: if a package is missing that writes the format.
-    """
-    place = location(path)
-    if place.suffix not in WRITTEN:
-        raise FileWriteError(
-            f"can not write {path}",
-            expected=f"a file that ends in {', '.join(WRITTEN)}",
-            got=place.suffix or "no suffix",
-        )
-    if place.suffix in _PACKAGES:
-        require(place.suffix)
-    if place.suffix == ".zarr" and place.inner:
-        raise FileWriteError(
-            f"can not write {path}",
-            expected="a path that ends in .zarr",
-            got=f"a path in the Zarr folder {place.file}",
-        )
-    check_place(place.file)
-    if place.suffix == ".png" and dtype is not None:
-        _check_png(path, dtype, unit_range=unit_range)
-
-
-def _check_png(path: str | os.PathLike[str], dtype: str, *, unit_range: bool) -> None:
-    if dtype not in _PNG_TYPES and not ("float" in dtype and unit_range):
-        raise FileWriteError(
-            f"PNG can not hold these values ({path})",
-            expected="bool, uint8, uint16, or floats described to lie within 0 and 1",
-            got=dtype,
-            remedy="write a .tif or .npy file",
-        )

@@ -2,14 +2,15 @@
 
 What holds here: a file is opened for each access, because an open one is locked for those who
 write, and is not safe behind a fork; nothing outside of the file is read. A file that we write
-holds one array, in packed chunks, with the names of its axes as labels of its dimensions; a file
-with another array in it is not written to, as it could not be done whole or not at all.
+holds one array, in packed chunks, with the names of its axes as labels of its dimensions, and its
+calibration; a file with another array in it is not written to, as it could not be done whole or not
+at all.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,10 +20,12 @@ import numpy as np
 
 from ..errors import FileReadError, FileWriteError, MissingFileError
 from ..files import writing
-from ..spec import TensorSpec
+from .attributes import CALIBRATION, calibration_text
 from .chunks import chunk_shape
 from .formats import Location, require
+from .pictures import Picture
 from .sources import StoredArray, only_one
+from .units import in_micrometers
 
 __all__ = ["check_hdf5_replaceable", "new_hdf5", "open_hdf5"]
 
@@ -101,13 +104,13 @@ def _own(dataset: Any, place: Location) -> Any:
 
 
 @contextmanager
-def new_hdf5(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]) -> Iterator[Any]:
+def new_hdf5(path: Path, place: Location, picture: Picture) -> Iterator[Any]:
     """A new file with one dataset, which is open within the block.
 
     Args:
         path: where to make it.
         place: the place that it will take.
-        shape: sizes of the dataset, all of them known.
+        picture: what is written, as it is.
 
     Raises:
         FileWriteError: if another dataset would be lost, or the file can not be written.
@@ -118,7 +121,7 @@ def new_hdf5(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
         disk = _Disk(path, "x+")
     with disk:
         with h5py.File(disk, "w", rdcc_nbytes=_CACHE) as file:
-            yield _Written(_new_dataset(file, place.inner or _DEFAULT, spec, shape), disk)
+            yield _Written(_new_dataset(file, place.inner or _DEFAULT, picture), disk)
         with writing(place.file):
             disk.check()
     check_hdf5_replaceable(place)
@@ -175,14 +178,30 @@ class _Written:
         self.disk.check()
 
 
-def _new_dataset(file: Any, name: str, spec: TensorSpec, shape: Sequence[int]) -> Any:
+def _new_dataset(file: Any, name: str, picture: Picture) -> Any:
     # every program reads gzip; its first level is the fastest, and packs nearly as well
-    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if shape else {}
-    chunks = chunk_shape(spec.axes, shape) or None
-    dataset = file.create_dataset(name, tuple(shape), spec.dtype, chunks=chunks, **packed)
-    for dimension, axis in zip(dataset.dims, spec.axes, strict=True):
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    dataset = file.create_dataset(
+        name,
+        picture.shape,
+        picture.dtype,
+        chunks=chunk_shape(picture.axes, picture.shape) or None,
+        **(packed if picture.shape else {}),
+    )
+    for dimension, axis in zip(dataset.dims, picture.axes, strict=True):
         dimension.label = axis
+    if picture.calibration:
+        dataset.attrs[CALIBRATION] = calibration_text(picture.calibration)
+        _tell_element_size(dataset, picture)
     return dataset
+
+
+def _tell_element_size(dataset: Any, picture: Picture) -> None:
+    """The size of a voxel under the name that Fiji and others know, if it is known in full."""
+    space = [axis for axis in "zyx" if axis in picture.axes]
+    sizes = [in_micrometers(picture.pixel_size(axis)) for axis in space]
+    if space and None not in sizes:
+        dataset.attrs["element_size_um"] = sizes
 
 
 def check_hdf5_replaceable(place: Location) -> None:

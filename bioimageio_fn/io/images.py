@@ -21,16 +21,17 @@ from ..files import existing_path
 from ..spec import tensor_spec
 from ..stats.walk import parts
 from ..tensor import Tensor, drop_axes
-from .formats import READ, Location, check_writable, location
+from .formats import READ, Location, location
 from .hdf5 import open_hdf5
+from .holding import check_holds, check_writable
 from .mapped import MappedFile, mapped_npy
 from .png import read_png, write_png
 from .sources import StoredArray, reading
 from .stores import created
-from .tiff import open_tiff, shown_axes
+from .tiff import open_tiff
 from .zarrs import open_zarr
 
-__all__ = ["check_writable", "open_image", "read_image", "write_image"]
+__all__ = ["open_image", "read_image", "write_image"]
 
 Image: TypeAlias = MappedFile | StoredArray | np.ndarray[Any, Any]
 
@@ -125,19 +126,31 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
     return np.asarray(open_image(path))
 
 
-def write_image(path: str | os.PathLike[str], tensor: Tensor) -> Path:
+def write_image(
+    path: str | os.PathLike[str], tensor: Tensor, *, labels: bool | None = None
+) -> Path:
     """Write a tensor to an image file.
 
-    NPY, Zarr and HDF5 hold the array with all axes. TIFF and PNG hold it without axes of size 1,
-    other than y and x. All but NPY are compressed; TIFF, Zarr and HDF5 name the axes. In TIFF truth
-    values become 0 and 1. PNG holds 2D images with 1, 3 or 4 channels of 8 or 16 bits: floats
-    within 0 and 1 become 0 to 255, truth values 0 and 255.
+    NPY, Zarr and HDF5 hold the array as it is, with all axes. TIFF, OME-Zarr and PNG are for
+    viewers: they hold it with the axes t, c, z, y, x, in that order, without axes of size 1 other
+    than y and x; in the first two truth values become 0 and 1. All but NPY are compressed. All but
+    NPY and PNG name the axes, and the pixel sizes and channels of `tensor.calibration`. OME-Zarr
+    has smaller copies of the image beside it.
+
+    PNG holds 2D images with 1, 3 or 4 channels of 8 or 16 bits, channels last: floats within 0 and
+    1 become 0 to 255, truth values 0 and 255.
 
     A tensor that is larger than memory is read and written part by part, but as PNG.
 
     Args:
-        path: ends in `.npy`, `.tif`, `.tiff`, `.png`, `.zarr`, `.h5` or `.hdf5`; or is the path of
-            a dataset in an HDF5 file (`cells.h5/mask`), else its name is `data`.
+        path: ends in `.npy`, `.png`, `.ome.tif`, `.tif`, `.ome.zarr`, `.zarr`, `.h5` or `.hdf5`; or
+            is the path of a dataset in an HDF5 file (`cells.h5/mask`), else its name is `data`; or
+            one of labels of an OME-Zarr image of version 0.5 (`cells.ome.zarr/labels/nuclei`). All
+            TIFF files are OME-TIFF; `.ome.tif` is packed in tiles, `.tif` in strips, for ImageJ.
+        tensor: what is written.
+        labels: whether its values are names (of objects, of classes), which viewers colour; by
+            default truth values and integers of 32 and 64 bits are. Labels in OME-Zarr say so, and
+            their smaller copies hold no other values.
 
     Returns:
         The path.
@@ -147,13 +160,13 @@ def write_image(path: str | os.PathLike[str], tensor: Tensor) -> Path:
         MissingDependencyError: if a package is missing that writes the format.
     """
     file = Path(path).expanduser()
-    check_writable(file, tensor.dtype, unit_range=True)
+    check_writable(file)
     if location(file).suffix == ".png":
-        shown = shown_axes(tensor.axes, tensor.shape)
-        single = [axis for i, axis in enumerate(tensor.axes) if i not in shown]
+        check_holds(file, tensor_spec(tensor), unit_range=True)
+        single = [a for a, n in tensor.sizes.items() if n == 1 and a not in ("y", "x")]
         write_png(file, drop_axes(tensor, single))
         return file
-    with created(file, tensor_spec(tensor)) as target:
+    with created(file, tensor_spec(tensor), tensor.calibration, labels=labels) as target:
         chunked = getattr(tensor.data, "chunks", None)
         for key in parts(tensor.data if chunked else target):
             target[key] = to_numpy(tensor.data[key])

@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..axes import AxisId
+from ..axes import as_axes
 from ..errors import FileWriteError
 from ..files import written_whole
-from ..tensor import Tensor
+from ..tensor import Tensor, transpose
 
 __all__ = ["read_png", "write_png"]
-
-_CHANNEL = AxisId("channel")
 
 
 def read_png(path: Path) -> np.ndarray[Any, Any]:
@@ -31,8 +29,11 @@ def read_png(path: Path) -> np.ndarray[Any, Any]:
 def write_png(path: Path, tensor: Tensor) -> None:
     """Write a 2D image of 1, 3 or 4 channels, whole or not at all.
 
+    Args:
+        tensor: axes y, x and maybe channel, in any order.
+
     Raises:
-        FileWriteError: if it is something else, or can not be written.
+        FileWriteError: if its values are not such as PNG holds, or it can not be written.
     """
     from imageio.v3 import imwrite
 
@@ -42,18 +43,8 @@ def write_png(path: Path, tensor: Tensor) -> None:
 
 
 def _pixels(file: Path, tensor: Tensor) -> np.ndarray[Any, Any]:
-    colours = tensor.sizes.get(_CHANNEL, 1)
-    others = [a for a in tensor.axes if a != _CHANNEL]
-    if len(others) != 2 or colours not in (1, 3, 4):
-        raise FileWriteError(
-            f"PNG can not hold this tensor ({file})",
-            expected="a 2D image with 1, 3 or 4 channels",
-            got=tensor,
-            remedy="write a .tif or .npy file",
-        )
-    data: np.ndarray[Any, Any] = np.asarray(tensor)
-    if _CHANNEL in tensor.axes:
-        data = np.moveaxis(data, tensor.axes.index(_CHANNEL), -1)
+    order = [axis for axis in as_axes("yxc") if axis in tensor.axes]
+    data: np.ndarray[Any, Any] = np.asarray(transpose(tensor, order))
     if data.dtype == np.bool_:
         return data.astype(np.uint8) * np.uint8(255)
     if data.dtype.kind != "f":

@@ -9,101 +9,70 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-import attrs
 import numpy as np
 from immutabledict import immutabledict
 
+from ..calibration import UNKNOWN, Calibration
 from ..errors import FileWriteError
 from ..files import beside, unfinished, writing
-from ..lazy import spelled_out
 from ..spec import TensorSpec
-from .formats import HDF5, Location, check_writable, location
+from .formats import HDF5, TIFF, Location, is_ome_zarr, location
 from .hdf5 import check_hdf5_replaceable, new_hdf5
+from .holding import check_holds, check_writable
 from .mapped import MappedFile, new_npy
-from .tiff import new_tiff
+from .ome_groups import check_image_replaceable, registered
+from .ome_tiff import new_tiff
+from .ome_zarr import new_ome_zarr
+from .pictures import Picture, Turned, viewed, viewed_axes
+from .target import Target
 from .zarrs import check_zarr_replaceable, new_zarr
 
-__all__ = ["Target", "check_replaceable", "created", "created_together", "scratch"]
+__all__ = ["Create", "check_replaceable", "created", "created_together", "scratch"]
 
-_Maker: TypeAlias = Callable[
-    [Path, Location, TensorSpec, Sequence[int]], AbstractContextManager[Any]
-]
+_Maker: TypeAlias = Callable[[Path, Location, Picture], AbstractContextManager[Any]]
 
 
-@attrs.frozen(eq=False)
-class Target:
-    """An array on disk that is written region by region.
+class Create(Protocol):
+    """Makes a tensor on disk, as `created` does."""
 
-    Regions are given by indices and slices without steps. Values are cast as by NumPy. Threads
-    must not write at the same time, as two regions may share a chunk.
-
-    Args:
-        path: the place it will have.
-        array: what is written to.
-        shape: sizes.
-        dtype: type of the values.
-    """
-
-    path: Path
-    array: Any
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        """Sizes of the parts that are packed one by one, if there are such."""
-        return getattr(self.array, "chunks", None)
-
-    def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
-        with writing(self.path):
-            return np.asarray(self.array[key])
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        region = _region(key, self.shape)
-        kept = [i for i, k in enumerate(spelled_out(key, len(region))) if isinstance(k, slice)]
-        sizes = [span.stop - span.start for span in region]
-        if 0 in sizes:
-            return
-        values = np.broadcast_to(
-            np.asarray(value).astype(self.dtype, copy=False), [sizes[i] for i in kept]
-        )
-        with writing(self.path):
-            self.array[region] = values.reshape(sizes)
-
-
-def _region(key: Any, shape: Sequence[int]) -> tuple[slice, ...]:
-    """The start and stop of a key along each dimension.
-
-    Raises:
-        IndexError: if an index is out of range, or a slice has steps.
-    """
-    spans = [
-        range(size)[k if isinstance(k, slice) else slice(range(size)[k], range(size)[k] + 1)]
-        for k, size in zip(spelled_out(key, len(shape)), shape, strict=True)
-    ]
-    if any(span.step != 1 for span in spans):
-        raise IndexError(f"a region has no steps, but this has: {key}")
-    return tuple(slice(span.start, max(span.start, span.stop)) for span in spans)
+    def __call__(
+        self,
+        path: str | os.PathLike[str],
+        spec: TensorSpec,
+        calibration: Calibration = UNKNOWN,
+        *,
+        labels: bool | None = None,
+    ) -> Target:
+        """A new tensor, which is open as long as the others are."""
 
 
 @contextmanager
-def created(path: str | os.PathLike[str], spec: TensorSpec) -> Iterator[Target]:
+def created(
+    path: str | os.PathLike[str],
+    spec: TensorSpec,
+    calibration: Calibration = UNKNOWN,
+    *,
+    labels: bool | None = None,
+) -> Iterator[Target]:
     """A new tensor on disk that is written region by region, whole or not at all.
 
     Use it for results that are larger than memory. It is made beside its place, and takes it when
-    the block ends well, in the place of a file, or of a Zarr array, that stood there. If the block
-    does not end well, nothing is left, and what stood there remains.
+    the block ends well, in the place of a file, or of a Zarr array or image, that stood there. If
+    the block does not end well, nothing is left, and what stood there remains.
 
     Args:
-        path: a `.zarr` folder, a `.h5` or `.hdf5` file or a path in it (by default `data`), a
-            `.npy` file, or a `.tif` or `.tiff` file: its pixels lie beside it unpacked until the
-            block ends, and then are packed.
+        path: as for `write_image`, but not of PNG. The pixels of a TIFF file lie beside it unpacked
+            until the block ends, and then are packed; smaller copies of an OME-Zarr image are made
+            then.
         spec: axes, sizes and data type.
+        calibration: what is known of its pixels, for formats that can say it.
+        labels: whether values are names (of objects, of classes), which viewers colour, and of
+            which there is no mean; by default truth values and integers of 32 and 64 bits are.
 
     Returns:
         What to write to: zeros at first.
@@ -123,11 +92,11 @@ def created(path: str | os.PathLike[str], spec: TensorSpec) -> Iterator[Target]:
         [[0, 7, 0], [0, 7, 0]]
     """
     with created_together() as create:
-        yield create(path, spec)
+        yield create(path, spec, calibration, labels=labels)
 
 
 @contextmanager
-def created_together() -> Iterator[Callable[[str | os.PathLike[str], TensorSpec], Target]]:
+def created_together() -> Iterator[Create]:
     """A function that makes tensors as `created` does, all of which take their places together.
 
     What can fail (to pack what was written, to close a file) is done with all of them before the
@@ -143,28 +112,65 @@ def created_together() -> Iterator[Callable[[str | os.PathLike[str], TensorSpec]
     """
     with ExitStack() as places, ExitStack() as files:
 
-        def create(path: str | os.PathLike[str], spec: TensorSpec) -> Target:
-            check_writable(path, spec.dtype, unit_range=False)
-            place = location(path)
-            if place.suffix not in _MAKERS:
-                raise FileWriteError(
-                    f"{path} can not be written region by region",
-                    expected=f"a file that ends in {', '.join(_MAKERS)}",
-                    got=place.suffix,
-                )
+        def create(
+            path: str | os.PathLike[str],
+            spec: TensorSpec,
+            calibration: Calibration = UNKNOWN,
+            *,
+            labels: bool | None = None,
+        ) -> Target:
+            place = _checked_place(path, spec)
+            named = labels if labels is not None else _looks_like_labels(spec.dtype)
             shape = known_shape(place.file.name, spec)
-            temporary = places.enter_context(beside(place.file))
-            maker = _MAKERS[place.suffix](temporary, place, spec, shape)
-            return Target(Path(path), files.enter_context(maker), shape, np.dtype(spec.dtype))
+            picture = Picture(spec.axes, shape, spec.dtype, calibration, labels=named)
+            temporary = places.enter_context(_beside(place))
+            array = files.enter_context(_made(temporary, place, picture))
+            return Target(Path(path), array, shape, np.dtype(spec.dtype))
 
         yield create
 
 
+def _checked_place(path: str | os.PathLike[str], spec: TensorSpec) -> Location:
+    check_writable(path)
+    place = location(path)
+    if place.suffix not in _MAKERS:
+        raise FileWriteError(
+            f"{path} can not be written region by region",
+            expected=f"a file that ends in {', '.join(_MAKERS)}",
+            got=place.suffix,
+        )
+    check_holds(path, spec)
+    return place
+
+
+def _looks_like_labels(dtype: str) -> bool:
+    return dtype in ("bool", "int32", "uint32", "int64", "uint64")
+
+
 @contextmanager
-def _new_npy(
-    path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]
-) -> Iterator[MappedFile]:
-    yield new_npy(path, shape, spec.dtype, place=place.file)
+def _beside(place: Location) -> Iterator[Path]:
+    """Where to make what takes a place when all went well."""
+    if not (is_ome_zarr(place) and place.inner):
+        with beside(place.file) as temporary:
+            yield temporary
+        return
+    with registered(place), beside(place.file / place.inner) as temporary:
+        yield temporary
+
+
+@contextmanager
+def _made(path: Path, place: Location, picture: Picture) -> Iterator[Any]:
+    """What to write a picture to, region by region, whatever its format makes of the axes."""
+    for_viewers = place.suffix in TIFF or is_ome_zarr(place)
+    maker = new_ome_zarr if is_ome_zarr(place) else _MAKERS[place.suffix]
+    with maker(path, place, viewed(picture) if for_viewers else picture) as array:
+        order = viewed_axes(picture.axes, picture.shape) if for_viewers else ()
+        yield Turned(array, order, len(picture.axes)) if for_viewers else array
+
+
+@contextmanager
+def _new_npy(path: Path, place: Location, picture: Picture) -> Iterator[MappedFile]:
+    yield new_npy(path, picture.shape, picture.dtype, place=place.file)
 
 
 _MAKERS: Mapping[str, _Maker] = immutabledict(
@@ -227,10 +233,12 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileWriteError: if that is a folder in the place of a file, a Zarr folder that holds more
-            than an array, or an HDF5 file with other datasets.
+            than an array or image, or an HDF5 file with other datasets.
     """
     place = location(path)
-    if place.suffix == ".zarr":
+    if is_ome_zarr(place):
+        check_image_replaceable(place.file / place.inner)
+    elif place.suffix == ".zarr":
         check_zarr_replaceable(place.file)
     elif place.file.is_dir():
         raise FileWriteError(

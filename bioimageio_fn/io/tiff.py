@@ -1,38 +1,26 @@
-"""Images in TIFF files.
+"""Reading TIFF files.
 
 What holds here: what lies in a file as it would in memory is mapped; of what is packed, only the
-strips or tiles that are asked for are unpacked, if the package zarr is there to ask for them. A
-file that we write is packed in tiles and names its axes; it never has to be in memory.
+strips or tiles that are asked for are unpacked, if the package zarr is there to ask for them.
 """
 
 from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 
-from ..axes import AxisId
-from ..errors import FileReadError, FileWriteError
-from ..files import writing
-from ..spec import TensorSpec
+from ..errors import FileReadError
 from ..stats.walk import READ_ELEMENTS
 from .formats import Location
-from .mapped import MappedFile, new_npy
+from .mapped import MappedFile
 from .sources import StoredArray
 
-__all__ = ["new_tiff", "open_tiff", "shown_axes"]
-
-_TILE = 512
-_LETTERS = {"batch": "S", "channel": "C", "time": "T", "index": "I"}
-_CLASSIC_BYTES = 2**32 - 2**25
-"""What the offsets of a classic TIFF reach; a larger one has to be a BigTIFF."""
+__all__ = ["open_tiff"]
 
 
 def open_tiff(place: Location) -> MappedFile | StoredArray | np.ndarray[Any, Any]:
@@ -78,76 +66,3 @@ def _unpacked_where_read(place: Location) -> StoredArray:
         source = StoredArray(place, array, _unpacked_where_read)
         weakref.finalize(source, opened.pop_all().close)
     return source
-
-
-def shown_axes(axes: Sequence[AxisId], shape: Sequence[int]) -> list[int]:
-    """The dimensions that files for viewers have: y and x, and those that are larger than 1.
-
-    Examples:
-        >>> from ..axes import as_axes
-        >>> shown_axes(as_axes("bcyx"), (1, 2, 1, 4))
-        [1, 2, 3]
-    """
-    return [i for i, axis in enumerate(axes) if shape[i] != 1 or axis in ("y", "x")]
-
-
-@contextmanager
-def new_tiff(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]) -> Iterator[Any]:
-    """A new file, which is made of what lies beside it unpacked when the block ends.
-
-    Args:
-        path: where to make it, in a folder of its own.
-        place: the place that it will take.
-        shape: sizes, all of them known.
-
-    Raises:
-        FileWriteError: if fewer than two axes are larger than 1, or it can not be written.
-    """
-    kept = shown_axes(spec.axes, shape)
-    if len(kept) < 2:
-        raise FileWriteError(
-            f"TIFF can not hold this tensor ({place.file})",
-            expected="two axes that are y, x or larger than 1",
-            got=spec.sizes,
-            remedy="write a .npy file",
-        )
-    values = new_npy(path.with_name("unpacked.npy"), shape, spec.dtype, place=place.file)
-    yield values
-    with writing(place.file):
-        letters = [_LETTERS.get(spec.axes[i], spec.axes[i][0].upper()) for i in kept]
-        _pack(path, attrs.evolve(values, shape=[shape[i] for i in kept]), "".join(letters))
-
-
-def _pack(path: Path, values: MappedFile, axes: str) -> None:
-    from tifffile import imwrite
-
-    pages = values.shape
-    while len(pages) > 2 and pages[-1] == 1:
-        pages = pages[:-1]  # as tifffile does
-    tile = tuple(min(_TILE, -(-size // 16) * 16) for size in pages[-2:])
-    dtype = np.dtype("uint8") if values.dtype == np.bool_ else values.dtype
-    imwrite(
-        path,
-        (
-            part.astype(dtype, copy=False)
-            for part in _tiles(attrs.evolve(values, shape=pages), tile)
-        ),
-        shape=values.shape,
-        dtype=dtype,
-        tile=tile,
-        bigtiff=math.prod(values.shape) * dtype.itemsize > _CLASSIC_BYTES,
-        photometric="minisblack",
-        compression="zlib",
-        metadata={"axes": axes},
-        buffersize=1 << 24,
-    )
-
-
-def _tiles(values: MappedFile, tile: Sequence[int]) -> Iterator[np.ndarray[Any, Any]]:
-    """All tiles in the order of TIFF; those that reach beyond the image are filled with zeros."""
-    *pages, height, width = values.shape
-    for page in np.ndindex(*pages):
-        for y in range(0, height, tile[0]):
-            for x in range(0, width, tile[1]):
-                part = values[(*page, slice(y, y + tile[0]), slice(x, x + tile[1]))]
-                yield np.pad(part, [(0, t - s) for t, s in zip(tile, part.shape, strict=True)])

@@ -1,8 +1,8 @@
 """Arrays in Zarr folders, and in zip archives of them.
 
 What holds here: only the chunks that are asked for are read, and none by unpickling; a folder that
-we write holds one array of Zarr format 3, in packed chunks, with the names of its axes; only a
-folder that holds one array is replaced.
+we write holds one array of Zarr format 3, in packed chunks, with the names of its axes and its
+calibration; only a folder that holds one array is replaced.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,15 +21,16 @@ import numpy as np
 
 from ..errors import FileReadError, FileWriteError, MissingFileError
 from ..files import writing
-from ..spec import TensorSpec
+from .attributes import CALIBRATION, calibration_text
 from .chunks import chunk_shape
 from .formats import Location, require
+from .pictures import Picture
 from .sources import StoredArray, only_one
 
-__all__ = ["check_zarr_replaceable", "new_zarr", "open_zarr"]
+__all__ = ["THREADS", "Written", "check_zarr_replaceable", "new_array", "new_zarr", "open_zarr"]
 
 Region: TypeAlias = tuple[slice, ...]
-_THREADS = 4
+THREADS = 4
 
 
 def open_zarr(place: Location) -> StoredArray:
@@ -79,36 +80,48 @@ def _check_codecs(array: Any, place: Location) -> None:
 
 
 @contextmanager
-def new_zarr(path: Path, place: Location, spec: TensorSpec, shape: Sequence[int]) -> Iterator[Any]:
-    """A new folder with one array, packed by Zstandard.
+def new_zarr(path: Path, place: Location, picture: Picture) -> Iterator[Written]:
+    """A new folder with one array.
 
     Args:
         path: where to make it.
         place: the place that it will take.
-        shape: sizes of the array, all of them known.
+        picture: what is written, as it is.
 
     Raises:
         FileWriteError: if something else would be lost, or the folder can not be written.
     """
-    zarr = require(place.suffix)
     check_zarr_replaceable(place.file)
     with writing(place.file):
-        array = zarr.create_array(
-            store=str(path),
-            shape=tuple(shape),
-            dtype=spec.dtype,
-            chunks=chunk_shape(spec.axes, shape),
-            compressors=zarr.codecs.ZstdCodec(),
-            dimension_names=[str(axis) for axis in spec.axes],
-            zarr_format=3,
-        )
-    with ThreadPoolExecutor(_THREADS) as threads:
-        yield _Written(array, threads)
+        array = new_array(path, picture, picture.axes)
+        if picture.calibration:
+            array.attrs[CALIBRATION] = calibration_text(picture.calibration)
+    with ThreadPoolExecutor(THREADS) as threads:
+        yield Written(array, threads)
     check_zarr_replaceable(place.file)
+
+
+def new_array(store: Any, picture: Picture, names: Iterable[str]) -> Any:
+    """A new array of Zarr format 3, packed by Zstandard.
+
+    Args:
+        store: where: a path, or a place in a store.
+        names: of its dimensions.
+    """
+    zarr = require(".zarr")
+    return zarr.create_array(
+        store=str(store) if isinstance(store, Path) else store,
+        shape=picture.shape,
+        dtype=picture.dtype,
+        chunks=chunk_shape(picture.axes, picture.shape),
+        compressors=zarr.codecs.ZstdCodec(),
+        dimension_names=[str(name) for name in names],
+        zarr_format=3,
+    )
 
 
 @attrs.frozen(eq=False)
-class _Written:
+class Written:
     """An array that is being written, each chunk by a call of its own.
 
     A call for several chunks returns at its first error, or when it is interrupted, and goes on
@@ -120,6 +133,7 @@ class _Written:
 
     @property
     def chunks(self) -> tuple[int, ...]:
+        """Sizes of the chunks."""
         chunks: tuple[int, ...] = self.array.chunks
         return chunks
 

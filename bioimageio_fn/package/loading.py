@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BioimageioFnError, DescriptionError
+from ..offline import is_offline
 from .fields import fields_of
 from .references import check_references
 from .sources import Found, Source, found
@@ -86,6 +87,8 @@ def _built(text: Found, format_version: str, **context: Any) -> ResourceDescr | 
     given = bioimageio.spec.get_validation_context().replace(
         root=text.root, file_name=text.file_name, original_source_name=text.source
     )
+    if is_offline():  # the checks ask for every URL; files are checked when they are used, too
+        context = {**context, "perform_io_checks": False}
     wanted = given.replace(**context)
     looking = wanted.perform_io_checks or bool(wanted.known_files)
     blind = given.replace(perform_io_checks=False, log_warnings=False if looking else None)

@@ -16,6 +16,7 @@ from ..cache import cache_folder, cached_folder
 from ..contract.files import FileRef, check_sha256
 from ..errors import MissingFileError, UnsafePackageError
 from ..files import inner_parts, sha256_of, written_whole
+from ..offline import read_url
 
 __all__ = ["local_file", "local_file_with", "staged"]
 
@@ -58,15 +59,16 @@ def _place(ref: FileRef, digest: str) -> Path:
 
 
 def _bytes_of(ref: FileRef) -> bytes:
-    from bioimageio.spec.utils import get_reader
-
     try:
-        return get_reader(ref.source).read()
+        content: bytes = read_url(ref.source).read()
+    except MissingFileError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise MissingFileError(
             f"the package has no file {ref.name}", got=f"{type(error).__name__}: {reason}"
         ) from error
+    return content
 
 
 def local_file_with(ref: FileRef, others: Sequence[FileRef]) -> Path:

@@ -1,7 +1,7 @@
 """From what a user names to the text of a description, and the place that its files lie in.
 
-What holds here: what looks like a path is answered without a request; a zip archive is a folder
-that it was unpacked to; nothing is parsed.
+What holds here: what looks like a path is answered without a request, and offline everything is; a
+zip archive is a folder that it was unpacked to; nothing is parsed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ..archives import unpacked, unpacked_file
 from ..contract.files import check_sha256
 from ..errors import DescriptionError, FileReadError, MissingFileError, UnsafePackageError
 from ..files import existing_path, looks_like_path, sha256_of
+from ..offline import is_offline, read_url
 from .fields import LENGTH
 
 __all__ = ["Found", "Source", "found"]
@@ -129,15 +130,14 @@ def _on_the_net(source: str, sha256: str | None, progressbar: Any) -> Found:
 def _opened(source: str, progressbar: Any) -> tuple[str, Any]:
     """The URL that a source stands for, and what is there."""
     from bioimageio.spec import settings
-    from bioimageio.spec.utils import get_reader
 
     if "://" in source:
-        return source, get_reader(source, progressbar=progressbar)
+        return source, read_url(source, progressbar=progressbar)
     url = settings.collection_http_pattern.format(bioimageio_id=source)
     with suppress(Exception):  # the collection does not answer, or does not know it
-        return url, get_reader(url, progressbar=False)
+        return url, read_url(url, progressbar=False)
     url, expected = _listed(source)
-    reader = get_reader(url, progressbar=progressbar)
+    reader = read_url(url, progressbar=progressbar)
     check_sha256(url, expected, reader.sha256)
     return url, reader
 
@@ -145,13 +145,14 @@ def _opened(source: str, progressbar: Any) -> tuple[str, Any]:
 def _listed(source: str) -> tuple[str, str]:
     """Where the lists of the collection say that an id is, with its sha256."""
     from bioimageio.spec import settings
-    from bioimageio.spec.utils import get_reader
 
     for address in (settings.id_map, settings.id_map_draft if settings.resolve_draft else ""):
         with suppress(Exception):  # a list that does not answer says nothing
-            entry = json.loads(get_reader(address, progressbar=False).read())[source]
+            entry = json.loads(read_url(address, progressbar=False).read())[source]
             return str(entry["source"]), str(entry["sha256"])
     raise MissingFileError(
         f"no such file or model id: {source}",
-        remedy="is it spelled right, and is there a network to ask for ids?",
+        remedy="no request may be made to ask for an id that was not fetched before"
+        if is_offline()
+        else "is it spelled right, and is there a network to ask for ids?",
     )

@@ -1,0 +1,103 @@
+"""Units: as the BioImage.IO format and OME-Zarr spell them, and as OME-XML does.
+
+What holds here: no unit is guessed; one that OME-XML does not have is none there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from immutabledict import immutabledict
+
+from ..calibration import PixelSize
+
+__all__ = ["NO_UNIT", "in_micrometers", "symbol", "unit_of"]
+
+NO_UNIT = "reference frame"
+"""What OME-XML calls a length that is no physical one."""
+
+_PREFIXES = {
+    "yotta": ("Y", 24),
+    "zetta": ("Z", 21),
+    "exa": ("E", 18),
+    "peta": ("P", 15),
+    "tera": ("T", 12),
+    "giga": ("G", 9),
+    "mega": ("M", 6),
+    "kilo": ("k", 3),
+    "hecto": ("h", 2),
+    "deca": ("da", 1),
+    "": ("", 0),
+    "deci": ("d", -1),
+    "centi": ("c", -2),
+    "milli": ("m", -3),
+    "micro": ("µ", -6),
+    "nano": ("n", -9),
+    "pico": ("p", -12),
+    "femto": ("f", -15),
+    "atto": ("a", -18),
+    "zepto": ("z", -21),
+    "yocto": ("y", -24),
+}
+_OTHERS = {
+    "angstrom": "Å",
+    "inch": "in",
+    "foot": "ft",
+    "yard": "yd",
+    "mile": "mi",
+    "parsec": "pc",
+    "minute": "min",
+    "hour": "h",
+    "day": "d",
+}
+_SYMBOLS: Mapping[str, str] = immutabledict(
+    {
+        **{
+            f"{prefix}{unit}": f"{short}{letter}"
+            for prefix, (short, _) in _PREFIXES.items()
+            for unit, letter in (("meter", "m"), ("second", "s"))
+        },
+        **_OTHERS,
+    }
+)
+_UNITS: Mapping[str, str] = immutabledict({short: unit for unit, short in _SYMBOLS.items()})
+# powers of ten are exact up to here, so that 100 nanometer are 0.1 micrometer to the last digit
+_POWERS: Mapping[str, int] = immutabledict(
+    {
+        **{f"{prefix}meter": power + 6 for prefix, (_, power) in _PREFIXES.items()},
+        "angstrom": -4,
+    }
+)
+
+
+def symbol(unit: str | None) -> str | None:
+    """What OME-XML calls a unit; None if it does not have it.
+
+    Examples:
+        >>> symbol("micrometer"), symbol("millisecond"), symbol("furlong"), symbol(None)
+        ('µm', 'ms', None, None)
+    """
+    return None if unit is None else _SYMBOLS.get(unit)
+
+
+def unit_of(symbol: str) -> str | None:
+    """The unit that OME-XML calls so; None if it is none of length or time.
+
+    Examples:
+        >>> unit_of("µm"), unit_of("min"), unit_of(NO_UNIT)
+        ('micrometer', 'minute', None)
+    """
+    return _UNITS.get(symbol)
+
+
+def in_micrometers(size: PixelSize | None) -> float | None:
+    """The extent of a pixel in micrometers; None if its unit is no metric one of length.
+
+    Examples:
+        >>> in_micrometers(PixelSize(325, "nanometer")), in_micrometers(PixelSize(2))
+        (0.325, None)
+    """
+    power = None if size is None else _POWERS.get(size.unit or "")
+    if size is None or power is None:
+        return None
+    return size.value * 10.0**power if power >= 0 else size.value / 10.0**-power
