@@ -108,5 +108,13 @@ def new_items(items: Sequence[Item], results: Results, contract: ModelContract) 
         >>> [item.id for item in new_items(items, results_in(None, items), contract)]
         ['a']
     """
-    made = {path.absolute() for item in items for path in results.paths(item, contract).values()}
-    return [item for item in items if not made & {Path(file).absolute() for file in item.files}]
+    made_of = {
+        path.absolute(): item
+        for item in items
+        for path in results.paths(item, contract).values()
+    }
+    return [
+        item
+        for item in items
+        if all(made_of.get(Path(file).absolute(), item) is item for file in item.files)
+    ]
