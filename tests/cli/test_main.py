@@ -91,8 +91,10 @@ def test_a_failure_is_one_line_and_exit_code_1(tmp_path, monkeypatch, args, mess
         [*DEMO, "--axes", "yx", "--axes", "zyx"],
         [*DEMO, "--rescale", "2"],
     ],
-    ids=["nothing", "no image", "option", "many into one", "example and image", "images twice"]
-    + ["input without id", "axes twice", "rescale"],
+    ids=[
+        *("nothing", "no image", "option", "many into one", "example and image", "images twice"),
+        *("input without id", "axes twice", "rescale"),
+    ],
 )
 def test_wrong_use_is_exit_code_2(tmp_path, monkeypatch, args):
     monkeypatch.chdir(tmp_path)
