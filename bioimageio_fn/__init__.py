@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .io.images import read_image as read_image
     from .io.images import write_image as write_image
     from .making import create_prediction_pipeline as create_prediction_pipeline
+    from .making import dataset_statistics as dataset_statistics
     from .making import with_dataset as with_dataset
     from .offline import offline as offline
     from .ops.chain import apply as apply
@@ -120,7 +121,7 @@ _NAMES = {
         "validate_format",
     ),
     "io.images": ("open_image", "read_image", "write_image"),
-    "making": ("create_prediction_pipeline", "with_dataset"),
+    "making": ("create_prediction_pipeline", "dataset_statistics", "with_dataset"),
     "offline": ("offline",),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),

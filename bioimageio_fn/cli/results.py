@@ -109,9 +109,7 @@ def new_items(items: Sequence[Item], results: Results, contract: ModelContract) 
         ['a']
     """
     made_of = {
-        path.absolute(): item
-        for item in items
-        for path in results.paths(item, contract).values()
+        path.absolute(): item for item in items for path in results.paths(item, contract).values()
     }
     return [
         item

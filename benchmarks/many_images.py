@@ -1,0 +1,117 @@
+"""A folder of many small images through `predict_many` of both libraries: images per second.
+
+Each image is a TIFF file of 128 x 128 pixels, and each result a NPY file; the model is the demo
+model with its ONNX weights. The time is that of the loop: opening the model, reading, predicting
+and writing; imports are not counted. What both have written is compared.
+
+    python benchmarks/many_images.py [--peer PYTHON] [--number 1000] [--rounds 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from turns import in_turns, median
+
+SIDE = 128
+
+
+def ours(model: str, images: list[str], results: str) -> Iterator[Any]:
+    """The predictions of this library."""
+    import bioimageio_fn as fn
+
+    return fn.predict_many(
+        model=model,
+        inputs=images,
+        weights_format="onnx",
+        save_output_path=f"{results}/{{sample_id}}.npy",
+        overwrite=True,
+        progressbar=False,
+    )
+
+
+def theirs(model: str, images: list[str], results: str) -> Iterator[Any]:
+    """The predictions of bioimageio.core, whose names of samples are numbers."""
+    from bioimageio.core import predict_many
+
+    return predict_many(
+        model=f"{model}/bioimageio.yaml",
+        inputs=[{"raw": image} for image in images],
+        sample_id="{i:06}",
+        save_output_path=f"{results}/{{sample_id}}.npy",
+    )
+
+
+def once(who: str, model: str, folder: str, results: str) -> dict[str, float]:
+    """Predict all images of a folder by one library."""
+    os.environ["TQDM_DISABLE"] = "1"  # neither time nor lines for progress
+    import importlib
+
+    importlib.import_module({"ours": "bioimageio_fn.prediction", "theirs": "bioimageio.core"}[who])
+    importlib.import_module("onnxruntime")
+    predict: Callable[..., Iterator[Any]] = {"ours": ours, "theirs": theirs}[who]
+    images = sorted(map(str, Path(folder).iterdir()))
+    own = Path(results, who)
+    own.mkdir(exist_ok=True)
+    start = time.perf_counter()
+    number = sum(1 for _ in predict(model, images, str(own)))
+    return {"per_second": number / (time.perf_counter() - start)}
+
+
+def write_images(folder: Path, number: int) -> None:
+    """Images of smooth noise, each another one; their names are numbers."""
+    import tifffile
+
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(number):
+        coarse = random.integers(100, 4000, (SIDE // 8, SIDE // 8))
+        image = np.kron(coarse, np.ones((8, 8))).astype(np.uint16)
+        tifffile.imwrite(folder / f"{i:06}.tif", image)
+
+
+def largest_difference(results: Path, number: int) -> float:
+    """Between the results of both libraries, of at most 20 images."""
+    found = []
+    for i in range(0, number, max(1, number // 20)):
+        mine, other = (np.load(results / who / f"{i:06}.npy") for who in ("ours", "theirs"))
+        found.append(float(np.abs(mine - other).max()))
+    return max(found)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--peer", help="Python that has bioimageio.core")
+    parser.add_argument("--number", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=1)
+    options = parser.parse_args()
+    model = str(Path(__file__).parents[1] / "bioimageio_fn" / "demo" / "model")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, results = Path(temporary, "images"), Path(temporary, "results")
+        write_images(folder, options.number)
+        results.mkdir()
+        runs = in_turns(options.peer, options.rounds, __file__, model, folder, results)
+        print(f"{options.number} images of {SIDE} x {SIDE}, images per second, loop as a whole")
+        for who, own in runs.items():
+            print(f"{who:8}{median(own, 'per_second'):8.1f}")
+        if "theirs" in runs:
+            times = median(runs["ours"], "per_second") / median(runs["theirs"], "per_second")
+            difference = largest_difference(results, options.number)
+            print(f"{times:.1f} times as many; results differ by at most {difference:.2g}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--once"]:
+        print(json.dumps(once(*sys.argv[2:])))
+    else:
+        main()
