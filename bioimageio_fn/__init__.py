@@ -48,10 +48,11 @@ if TYPE_CHECKING:
     from .io.images import open_image as open_image
     from .io.images import read_image as read_image
     from .io.images import write_image as write_image
+    from .io.labelled import open_tensor as open_tensor
     from .making import create_prediction_pipeline as create_prediction_pipeline
     from .making import dataset_statistics as dataset_statistics
     from .making import with_dataset as with_dataset
-    from .offline import offline as offline
+    from .network import offline as offline
     from .ops.chain import apply as apply
     from .ops.chain import compose as compose
     from .ops.fitting import fit as fit
@@ -121,8 +122,9 @@ _NAMES = {
         "validate_format",
     ),
     "io.images": ("open_image", "read_image", "write_image"),
+    "io.labelled": ("open_tensor",),
     "making": ("create_prediction_pipeline", "dataset_statistics", "with_dataset"),
-    "offline": ("offline",),
+    "network": ("offline",),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),
     "ops.transform": ("Transform",),

@@ -23,7 +23,8 @@ from bioimageio.spec import (
 )
 from bioimageio.spec.dataset import AnyDatasetDescr
 
-from .errors import DescriptionError
+from .errors import DescriptionError, MissingFileError
+from .network import is_offline
 from .package import load_description
 
 __all__ = [
@@ -102,4 +103,28 @@ def save_bioimageio_package_as_folder(source: Any, /, **options: Any) -> Path:
 
 
 def _opened(source: Any) -> Any:
-    return source if isinstance(source, Mapping) else load_description(source)
+    if not is_offline():
+        return source if isinstance(source, Mapping) else load_description(source)
+    blind = bioimageio.spec.get_validation_context().replace(perform_io_checks=False)
+    opened: Any = (
+        build_description(source, context=blind)
+        if isinstance(source, Mapping)
+        else load_description(source)
+    )
+    if not isinstance(opened, InvalidDescr):
+        _check_on_disk(opened)
+    return opened
+
+
+def _check_on_disk(description: Any) -> None:
+    """Refuse to pack what would have to be asked for."""
+    with bioimageio.spec.get_validation_context().replace(perform_io_checks=False):
+        content = bioimageio.spec.get_package_content(description)
+    files = {name: file.source for name, file in content.items() if hasattr(file, "source")}
+    for name, source in files.items():
+        if "://" in (where := str(source.absolute())):
+            raise MissingFileError(
+                f"no request may be made, and the package needs its file {name}",
+                got=where,
+                remedy="pack it where requests may be made",
+            )

@@ -19,7 +19,7 @@ from .axes import AxisId
 from .contract.records import ModelContract, TensorContract
 from .errors import AxesError, UnknownMemberError
 from .io.formats import stem
-from .io.images import open_image
+from .io.labelled import open_labelled
 from .io.mapped import unmapped
 from .lazy import Taken
 from .reading import labelled, labelled_sample
@@ -119,7 +119,13 @@ def _own(option: Any, contract: TensorContract) -> Any:
 
 def _opened(value: Any, contract: TensorContract, axes: _Names | None) -> Tensor:
     """A tensor of a file or of an array; what is mapped is mapped for each access only."""
-    data = open_image(value) if _is_path(value) else unmapped(value)
+    if _is_path(value):
+        image = open_labelled(value, axes=axes)
+        if image.axes is not None:
+            return Tensor(image.data, image.axes, image.calibration)
+        # in the described order, of which the file says nothing
+        return attrs.evolve(labelled(image.data, contract), calibration=image.calibration)
+    data = unmapped(value)
     if axes is None:
         return labelled(data, contract)
     if isinstance(data, Tensor) or is_data_array(data):

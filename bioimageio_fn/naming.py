@@ -90,7 +90,7 @@ def check_paths(pattern: PathLike, contract: ModelContract) -> None:
             got=text,
         )
     paths = output_paths(pattern, contract, sample_id=SAMPLE)
-    if len({written_to(path) for path in paths.values()}) < len(paths):
+    if len({_written_to(path) for path in paths.values()}) < len(paths):
         raise FileWriteError(
             "several outputs would be written to the same file",
             expected="{output_id} in the name of the file",
@@ -150,14 +150,14 @@ def check_places(
         FileWriteError: if so.
     """
     mine = (_file_of(tensor.data) for tensor in sample.members.values())
-    images = [location(file).file for file in (*read, *filter(None, mine))]
+    images = [_place_of(file) for file in (*read, *filter(None, mine))]
     for path in output_paths(pattern, contract, sample_id=sample.id).values():
-        place = written_to(path)
-        check_replaceable(path)
-        if any(_is_same(place, image) for image in images):
+        place = _written_to(path)
+        if any(_is_same(place, part) for image in images for part in (image, *image.parents)):
             raise FileWriteError(
                 f"this would overwrite the image {path}", remedy="write to another file"
             )
+        check_replaceable(path)
         if place.exists() and not overwrite:
             raise FileWriteError(
                 f"{place} is there already",
@@ -165,7 +165,13 @@ def check_places(
             )
 
 
-def written_to(path: Path) -> Path:
+def _place_of(path: PathLike) -> Path:
+    """The file, or the folder of an array, that is read."""
+    place = location(path)
+    return place.file / place.inner if place.suffix == ".zarr" else place.file
+
+
+def _written_to(path: Path) -> Path:
     """The file or folder that is replaced by what is written to a path."""
     place = location(path)
     return place.file / place.inner if is_ome_zarr(place) else place.file
@@ -182,7 +188,7 @@ def _file_of(data: Any) -> Path | None:
     if isinstance(data, MappedFile):
         return data.path
     if isinstance(data, StoredArray):
-        return data.place.file
+        return data.place.file / data.place.inner
     found = (
         getattr(data, "filename", None)  # memmap
         or getattr(getattr(data, "store", None), "root", None)  # Zarr
@@ -196,7 +202,7 @@ def new_paths(
 ) -> set[Path]:
     """The files of a sample's outputs; refused if one of them was written for another sample."""
     found = output_paths(pattern, contract, sample_id=sample.id)
-    paths = {written_to(path) for path in found.values()}
+    paths = {_written_to(path) for path in found.values()}
     for path in paths & written:
         raise FileWriteError(
             f"this would overwrite the prediction of another sample: {path}",

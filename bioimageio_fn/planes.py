@@ -34,6 +34,10 @@ Index: TypeAlias = Mapping[AxisId, int]
 """Which plane: its place along each axis that is looped over."""
 
 
+def _by_axis(values: Mapping[Any, Any]) -> immutabledict[AxisId, Any]:
+    return immutabledict({AxisId(axis): value for axis, value in values.items()})
+
+
 @attrs.frozen
 class Stack:
     """How the planes of a sample lie in it.
@@ -54,11 +58,9 @@ class Stack:
         ('batch', 'channel', 'z', 'y', 'x')
     """
 
-    sizes: Mapping[AxisId, int] = attrs.field(converter=immutabledict)
-    behind: Mapping[AxisId, tuple[AxisId, ...]] = attrs.field(converter=immutabledict)
-    pixel_sizes: Mapping[AxisId, PixelSize] = attrs.field(
-        converter=immutabledict, factory=immutabledict
-    )
+    sizes: Mapping[AxisId, int] = attrs.field(converter=_by_axis)
+    behind: Mapping[AxisId, Iterable[str]] = attrs.field(converter=_by_axis)
+    pixel_sizes: Mapping[AxisId, PixelSize] = attrs.field(converter=_by_axis, factory=immutabledict)
 
     @property
     def count(self) -> int:
@@ -156,7 +158,7 @@ def placed(axes: Sequence[AxisId], stack: Stack) -> tuple[AxisId, ...]:
     """
     result = list(axes)
     for axis in reversed(tuple(stack.sizes)):
-        behind = [result.index(a) for a in stack.behind[axis] if a in result]
+        behind = [result.index(AxisId(a)) for a in stack.behind[axis] if AxisId(a) in result]
         result.insert(min(behind, default=len(result)), axis)
     return tuple(result)
 

@@ -46,6 +46,8 @@ def predict(
     devices: str | Sequence[str] | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
     input_block_shape: Mapping[str, Any] | None = None,
+    skip_preprocessing: bool = False,
+    skip_postprocessing: bool = False,
     memory_limit: int | str | None = None,
     on_progress: OnProgress | None = None,
     progressbar: bool | None = None,
@@ -83,6 +85,8 @@ def predict(
             those that compute the fewest pixels, see `plan_blocks`.
         input_block_shape: or their size in pixels, by axis, or by input and axis; `{}` for the
             whole image in one block.
+        skip_preprocessing: whether the network gets the images as they are.
+        skip_postprocessing: whether outputs are what the network gives.
         memory_limit: what the process may take beyond what it has when model and image are open,
             such as `"2GB"`. What blocks take is then measured first, on small ones; where more is
             taken all the same, blocks get smaller, and what is finished is kept. Outputs that are
@@ -113,6 +117,7 @@ def predict(
         Sample(probability=Tensor(batch=1, channel=1, y=300, x=417, dtype=float32), id='image')
     """
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
+    loaded = _without(loaded, before=skip_preprocessing, after=skip_postprocessing)
     _check_call(loaded.contract, rescale, save_output_path)
     options = Options(_blocks_asked_for(blocksize_parameter, input_block_shape), save_output_path)
     if memory_limit is not None:
@@ -143,6 +148,8 @@ def predict_many(
     devices: str | Sequence[str] | None = None,
     blocksize_parameter: int | Mapping[Any, Any] | None = None,
     input_block_shape: Mapping[str, Any] | None = None,
+    skip_preprocessing: bool = False,
+    skip_postprocessing: bool = False,
     on_progress: OnProgress | None = None,
     progressbar: bool | None = None,
     trust_code: TrustCode = False,
@@ -158,6 +165,7 @@ def predict_many(
         model, weights_format, devices: as of `predict`.
         axes, channels, rescale, overwrite: as of `predict`, for each sample.
         blocksize_parameter, input_block_shape: as of `predict`, for each sample.
+        skip_preprocessing, skip_postprocessing: as of `predict`.
         on_progress, progressbar, trust_code: as of `predict`.
         inputs: one item for each sample, as of `predict`; may be a generator.
         sample_id: id of each sample that brings none and is not read from a file; `{i}` is its
@@ -184,6 +192,7 @@ def predict_many(
             remedy="put it in a list, or call predict",
         )
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
+    loaded = _without(loaded, before=skip_preprocessing, after=skip_postprocessing)
     _check_call(loaded.contract, rescale, save_output_path)
     if save_output_path is not None and "{sample_id}" not in os.fspath(save_output_path):
         raise FileWriteError(
@@ -274,3 +283,18 @@ def _pipeline(
     return create_prediction_pipeline(
         model, weights_format=weights_format, devices=devices, trust_code=trust_code
     )
+
+
+def _without(pipeline: Pipeline, *, before: bool, after: bool) -> Pipeline:
+    """A pipeline without steps before the network, or behind it."""
+    if before:
+        pipeline = attrs.evolve(pipeline, preprocess=())
+    if after:
+        # the range that is described is that of the outputs behind all steps
+        raw = [
+            attrs.evolve(t, data_range=(None, None)) if pipeline.postprocess else t
+            for t in pipeline.contract.raw_outputs
+        ]
+        contract = attrs.evolve(pipeline.contract, outputs=tuple(raw))
+        pipeline = attrs.evolve(pipeline, contract=contract, postprocess=())
+    return pipeline

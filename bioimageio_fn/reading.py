@@ -167,17 +167,6 @@ def _possible(axis: AxisContract, size: int) -> bool:
 
 
 def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
-    extra = [a for a in tensor.axes if a not in contract.axis_ids]
-    for name in extra:
-        if tensor.sizes[name] != 1:
-            raise AxesError(
-                "the model has no such axis",
-                tensor=contract.id,
-                axis=name,
-                expected=f"axes {', '.join(contract.axis_ids)}",
-                got=f"{tensor.sizes[name]} pixels along it",
-                remedy="select one index of it, or call `predict`, which runs each of them",
-            )
     missing = [a for a in contract.axes if a.id not in tensor.axes]
     for axis in missing:
         if not _single(axis):
@@ -189,6 +178,17 @@ def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
                 got=", ".join(tensor.axes),
                 remedy="if they are named wrong, name them: Tensor(array, axes),"
                 " or predict(..., axes=...)",
+            )
+    extra = [a for a in tensor.axes if a not in contract.axis_ids]
+    for name in extra:
+        if tensor.sizes[name] != 1:
+            raise AxesError(
+                "the model has no such axis",
+                tensor=contract.id,
+                axis=name,
+                expected=f"axes {', '.join(contract.axis_ids)}",
+                got=f"{tensor.sizes[name]} pixels along it",
+                remedy="select one index of it, or call `predict`, which runs each of them",
             )
     whole = insert_axes(drop_axes(tensor, extra), [a.id for a in missing])
     return transpose(whole, contract.axis_ids)

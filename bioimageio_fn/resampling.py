@@ -148,6 +148,8 @@ class Resampled:
                     part, sampling.sigma, axis=n, mode="nearest", truncate=REACH
                 )
         moved = [n for n, sampling in enumerate(self.samplings) if not sampling.is_same]
+        if not moved:
+            return _as_type(part, self.dtype)
         result = np.empty(sizes, part.dtype)
         # along the other dimensions there is nothing to interpolate
         places: Any = [[slice(None)] if d in moved else range(n) for d, n in enumerate(sizes)]

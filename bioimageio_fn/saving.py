@@ -1,7 +1,7 @@
 """How the outputs of a sample are written: one file for each, named by a pattern.
 
-What holds here: a file is there when it is whole; outputs of many blocks are written while these are
-made, and are then read from their files.
+What holds here: a file is there when it is whole; outputs of many blocks are written while these
+are made, and are then read from their files.
 """
 
 from __future__ import annotations

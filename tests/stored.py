@@ -13,6 +13,8 @@ def stored(path):
     path = Path(path)
     if path.suffix == ".npy":
         return np.load(path)
+    if path.name.endswith(".ome.zarr") or path.parent.name == "labels":
+        return zarr.open_array(path / "0", mode="r")[...]
     if path.suffix == ".zarr":
         return zarr.open_array(path, mode="r")[...]
     if path.suffix in (".tif", ".tiff"):

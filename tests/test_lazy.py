@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bioimageio_fn as fn
-from bioimageio_fn.lazy import Rearranged
+from bioimageio_fn.lazy import At, Rearranged, Taken
 from bioimageio_fn.tensor import Tensor, drop_axes, insert_axes, transpose
 
 
@@ -144,3 +144,48 @@ def test_stores_go_in_and_out_block_by_block(kind, tmp_path):
     )
 
     np.testing.assert_allclose(written["out"], pipeline(array)["out"], atol=1e-5)
+
+
+# ---------------------------------------------------------------- at one index, and at some
+
+
+@given(st.data())
+def test_at_one_index_a_source_is_read_and_written_as_numpy_is(data):
+    shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    array = np.arange(np.prod(shape)).reshape(shape)
+    fixed = data.draw(st.sets(st.integers(0, len(shape) - 1)))
+    index = {d: data.draw(st.integers(0, shape[d] - 1)) for d in fixed}
+    source, expected = Source(array.copy()), array.copy()
+    source.__class__.__setitem__ = lambda self, key, value: self.array.__setitem__(key, value)
+    view = At(source, index)
+    part = expected[(*(index.get(d, slice(None)) for d in range(len(shape))), ...)]
+    key = data.draw(keys(view.shape))
+
+    assert view.shape == part.shape
+    np.testing.assert_array_equal(view[key], part[key])
+    assert source.read == part[key].size
+    view[key] = value = -1 - np.arange(part[key].size).reshape(part[key].shape)
+    part[key] = value
+    np.testing.assert_array_equal(source.array, expected)
+
+
+@given(st.data())
+def test_some_indices_of_a_source_are_those_of_numpy(data):
+    shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    array = np.arange(np.prod(shape)).reshape(shape)
+    dimension = data.draw(st.integers(0, len(shape) - 1))
+    indices = data.draw(st.lists(st.integers(0, shape[dimension] - 1), min_size=1, max_size=5))
+    expected = np.take(array, indices, axis=dimension)
+    view = Taken(Source(array), dimension, indices)
+    key = data.draw(keys(view.shape))
+
+    assert view.shape == expected.shape
+    np.testing.assert_array_equal(view[key], expected[key])
+
+
+def test_views_know_the_chunks_of_their_source(tmp_path):
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(4, 6, 8), chunks=(1, 3, 4), dtype="u1")
+
+    assert At(array, {0: 2}).chunks == (3, 4)
+    assert Taken(array, 0, [1, 2]).chunks == (2, 3, 4)
+    assert At(np.zeros(3), {}).chunks is None

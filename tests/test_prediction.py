@@ -92,7 +92,7 @@ def test_a_probability_is_saved_as_png_in_255_steps(demo, tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("x.jpg", "ends in"), ("x", "no suffix"), ("x.zarr/in", "a path in the Zarr folder")],
+    [("x.jpg", "ends in"), ("x", "no suffix"), ("x.zarr/in", "got .in. in the Zarr folder")],
 )
 def test_a_path_that_can_not_hold_the_result_is_refused_before_anything_runs(path, message):
     def never(_):
@@ -210,3 +210,63 @@ def test_one_sample_in_place_of_many_is_refused_at_once(demo, inputs):
 def test_many_samples_into_one_file_are_refused_at_once(demo):
     with pytest.raises(FileWriteError, match=r"expected \{sample_id\} in the path"):
         fn.predict_many(model=demo, inputs=[IMAGE], save_output_path="one.tif")
+
+
+# ---------------------------------------------------------------- files that are there
+
+
+@pytest.mark.parametrize("name", ["out.npy", "out.zarr", "out.ome.tif", "out.h5"])
+def test_a_file_that_is_there_is_not_replaced_unasked(demo, tmp_path, name):
+    def never(_):
+        raise AssertionError("forward was run")
+
+    path = tmp_path / name
+    other = fn.create_prediction_pipeline(fn.demo_model(), backend=never)
+    first = fn.predict(model=demo, inputs=IMAGE, save_output_path=path)
+    kept = read_image(path)
+
+    with pytest.raises(FileWriteError, match=f"{name} is there already.*overwrite"):
+        fn.predict(model=other, inputs=IMAGE + 1, save_output_path=path)
+    with pytest.raises(FileWriteError, match="is there already.*overwrite"):
+        list(
+            fn.predict_many(
+                model=other, inputs=[IMAGE], save_output_path=tmp_path / f"{{sample_id}}{name[3:]}",
+                sample_id="out",
+            )
+        )  # fmt: skip
+    np.testing.assert_array_equal(read_image(path), kept)
+    second = fn.predict(model=demo, inputs=IMAGE.T, save_output_path=path, overwrite=True)
+
+    assert np.asarray(second).shape[2:] == np.asarray(first).shape[:1:-1]
+    assert np.squeeze(read_image(path)).shape == IMAGE.T.shape
+
+
+# ---------------------------------------------------------------- steps left out
+
+
+def test_steps_may_be_left_out(tmp_path):
+    seen = []
+
+    def forward(x):
+        seen.append(x)
+        return (x + 5,)
+
+    pipeline = fn.create_prediction_pipeline(fn.demo_model(), backend=forward)
+    image = np.random.default_rng(0).random((70, 90)).astype("float32")
+
+    plain = fn.predict(
+        model=pipeline, inputs=image, skip_preprocessing=True, skip_postprocessing=True
+    )
+    (many,) = fn.predict_many(model=pipeline, inputs=[image], skip_postprocessing=True)
+    usual = pipeline(image)
+
+    np.testing.assert_array_equal(np.asarray(plain)[0, 0], image + 5)
+    np.testing.assert_array_equal(seen[0][0, 0, :70, :90], image)
+    np.testing.assert_array_equal(seen[1], seen[2])
+    np.testing.assert_allclose(1 / (1 + np.exp(-np.asarray(many))), usual, rtol=1e-5)
+    # what the network gives is no probability, which a PNG could hold
+    with pytest.raises(FileWriteError, match="PNG"):
+        fn.predict(
+            model=pipeline, inputs=image, skip_postprocessing=True,
+            save_output_path=tmp_path / "a.png",
+        )  # fmt: skip

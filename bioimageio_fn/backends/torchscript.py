@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 
+from ..archives import check_sizes, most_of
 from .modules import free_memory, network_of, torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
@@ -26,9 +29,14 @@ class TorchscriptBackend(Recipe):
         return torch_devices()
 
     def open(self, path: Path, device: str) -> Network:
-        """The module; it says the names of its inputs, not their sizes."""
+        """The module; it says the names of its inputs, not their sizes.
+
+        Raises:
+            UnsafePackageError: if more would be unpacked than the file can honestly hold.
+        """
         import torch
 
+        _check_sizes(path)
         with warnings.catch_warnings():
             # the models are published in this format; there is no other way to read them
             warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
@@ -44,6 +52,13 @@ class TorchscriptBackend(Recipe):
         """Free the network, on a GPU too; it is opened again when it is needed."""
         super().close()
         free_memory()
+
+
+def _check_sizes(path: Path) -> None:
+    # PyTorch packs the code of a module, not its tensors, and unpacks what an archive says
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        sizes = [member.file_size for member in archive.infolist()]
+        check_sizes(sizes, most_of(path.stat().st_size), path.name)
 
 
 # what fails, is slower, or gives something else where the channels of an image lie side by side

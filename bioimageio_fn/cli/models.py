@@ -53,7 +53,7 @@ class Opening:
 @contextmanager
 def without_requests(*, offline: bool) -> Iterator[None]:
     """A block that makes no request, if that is asked for."""
-    from ..offline import offline as no_requests
+    from ..network import offline as no_requests
 
     with no_requests() if offline else nullcontext():
         yield

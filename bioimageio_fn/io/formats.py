@@ -21,8 +21,10 @@ HDF5 = (".h5", ".hdf5")
 OME_TIFF = (".ome.tif", ".ome.tiff")
 OME_ZARR = ".ome.zarr"
 WRITTEN = (*TIFF, ".png", ".npy", ".zarr", *HDF5)
-READ = (*WRITTEN, ".zip")
+READ = (*WRITTEN, ".npz", ".jpg", ".jpeg", ".zip")
 PACKAGES = {".zarr": "zarr", ".zip": "zarr", ".h5": "h5py", ".hdf5": "h5py"}
+_HOLDING = (*PACKAGES, ".npz")
+"""What has paths in it."""
 _EXTRAS = {"zarr": "zarr", "ome_zarr_models": "zarr", "h5py": "hdf5"}
 
 
@@ -51,11 +53,11 @@ def location(path: str | os.PathLike[str]) -> Location:
         '.tif'
     """
     whole = Path(path).expanduser()
-    if not (whole.is_file() and whole.suffix.lower() not in PACKAGES):
+    if not (whole.is_file() and whole.suffix.lower() not in _HOLDING):
         for file in (*reversed(whole.parents), whole):
             suffix = file.suffix.lower()
             # a folder may have any name, but only Zarr has arrays in one
-            if suffix in PACKAGES and (suffix == ".zarr" or not file.is_dir()):
+            if suffix in _HOLDING and (suffix == ".zarr" or not file.is_dir()):
                 inner = "/".join(whole.parts[len(file.parts) :])
                 return Location(file, suffix, inner)
     return Location(whole, whole.suffix.lower())
@@ -67,11 +69,15 @@ def stem(path: str | os.PathLike[str]) -> str:
     Examples:
         >>> stem("data/cell_A1.tif"), stem("data/cells.h5/raw/0"), stem("slide.zarr.zip")
         ('cell_A1', 'cells_raw_0', 'slide')
+        >>> stem("cell_A1.ome.tif"), stem("slide.ome.zarr/1")
+        ('cell_A1', 'slide_1')
     """
     place = location(path)
     name = place.file.stem
     if place.suffix == ".zip":
         name = name.removesuffix(".zarr")
+    if Path(name).suffix.lower() == ".ome":
+        name = name[: -len(".ome")]
     return "_".join([name, *filter(None, place.inner.split("/"))])
 
 

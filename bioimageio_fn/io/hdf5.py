@@ -20,12 +20,14 @@ import numpy as np
 
 from ..errors import FileReadError, FileWriteError, MissingFileError
 from ..files import writing
+from ..units import in_micrometers
 from .attributes import CALIBRATION, calibration_text
 from .chunks import chunk_shape
 from .formats import Location, require
+from .hdf5_labels import hdf5_labels
+from .labels import Image, Labelled
 from .pictures import Picture
 from .sources import StoredArray, only_one
-from .units import in_micrometers
 
 __all__ = ["check_hdf5_replaceable", "new_hdf5", "open_hdf5"]
 
@@ -35,7 +37,7 @@ _CACHE = 1 << 24
 """Bytes of chunks that are kept unpacked, as neighbouring blocks share chunks."""
 
 
-def open_hdf5(place: Location) -> StoredArray:
+def open_hdf5(place: Location) -> Labelled:
     """A dataset of an HDF5 file; the only one if no path is given.
 
     Raises:
@@ -55,7 +57,12 @@ def open_hdf5(place: Location) -> StoredArray:
         )
         if dataset.shape is None:
             raise FileReadError(f"there are no pixels in {place.file / place.inner}")
-    return StoredArray(place, record, open_hdf5)
+        axes, calibration = hdf5_labels(dataset)
+    return Labelled(StoredArray(place, record, _opened_again), axes, calibration)
+
+
+def _opened_again(place: Location) -> Image:
+    return open_hdf5(place).data
 
 
 @attrs.frozen

@@ -6,61 +6,41 @@ format can not hold is an error, never a silent change of the values. Pickled ar
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from immutabledict import immutabledict
 
-from ..arrays import DTYPES, dtype_name, to_numpy
-from ..errors import FileReadError
-from ..files import existing_path
+from ..arrays import to_numpy
 from ..spec import tensor_spec
 from ..stats.walk import parts
 from ..tensor import Tensor, drop_axes
-from .formats import READ, Location, location
-from .hdf5 import open_hdf5
+from .formats import location
 from .holding import check_holds, check_writable
-from .mapped import MappedFile, mapped_npy
-from .png import read_png, write_png
-from .sources import StoredArray, reading
+from .labelled import open_labelled
+from .labels import Image
+from .png import write_png
 from .stores import created
-from .tiff import open_tiff
-from .zarrs import open_zarr
 
 __all__ = ["open_image", "read_image", "write_image"]
-
-Image: TypeAlias = MappedFile | StoredArray | np.ndarray[Any, Any]
-
-_OPENERS: Mapping[str, Callable[[Location], Image]] = immutabledict(
-    {
-        ".npy": lambda place: mapped_npy(place.file),
-        ".png": lambda place: read_png(place.file),
-        ".tif": open_tiff,
-        ".tiff": open_tiff,
-        ".h5": open_hdf5,
-        ".hdf5": open_hdf5,
-        ".zarr": open_zarr,
-        ".zip": open_zarr,
-    }
-)
 
 
 def open_image(path: str | os.PathLike[str]) -> Image:
     """The array in an image file, which is read where it is sliced, as far as the format allows.
 
-    Use it for images that are larger than memory: as the data of a `Tensor`, or as they are. PNG
-    files are read at once, and so are packed TIFF files that are small, or stored in one piece, or
-    where the package zarr is missing.
+    Use it for images that are larger than memory: as the data of a `Tensor`, or as they are;
+    `open_tensor` gives their axes, too. PNG, JPEG and NPZ files are read at once, and so are packed
+    TIFF files that are small, or stored in one piece, or where the package zarr is missing.
 
     Args:
-        path: a `.npy`, `.tif`, `.tiff` or `.png` file; a `.h5` or `.hdf5` file and the path of a
-            dataset in it (`cells.h5/raw/0`); a `.zarr` folder, or a `.zip` of one, of Zarr format 2
-            or 3, and the path of an array in it. The path within may be left out if there is one
-            array.
+        path: a `.tif`, `.tiff`, `.npy`, `.png`, `.jpg` or `.jpeg` file; a `.h5`, `.hdf5` or `.npz`
+            file and the path of an array in it (`cells.h5/raw/0`); a `.zarr` folder, or a `.zip` of
+            one, of Zarr format 2 or 3, and the path of an array or image in it (`cells.zarr/1`,
+            `cells.zarr/labels/nuclei`). The path within may be left out if there is one array, or
+            one OME-Zarr image, of which the full resolution is meant. Files that end otherwise are
+            read by bioio, if it and its plugin for the format are installed. Of several images in
+            a TIFF file or one of bioio, it is the first.
 
     Returns:
         An array, or something with shape, dtype and basic slicing, which pickles.
@@ -79,29 +59,7 @@ def open_image(path: str | os.PathLike[str]) -> Image:
         ...     image.shape, image[1:, 1].tolist()
         ((3, 3), [1.0, 0.0])
     """
-    place = location(path)
-    existing_path(place.file)
-    if place.suffix not in READ:
-        raise FileReadError(
-            f"can not read {place.file}",
-            expected=f"a file that ends in {', '.join(READ)}",
-            got=place.suffix,
-        )
-    with reading(place):
-        image = _OPENERS[place.suffix](place)
-        _check_numbers(image, place)
-        image[(slice(0, 1),) * len(image.shape)]  # a missing codec is told now
-    return image
-
-
-def _check_numbers(image: Image, place: Location) -> None:
-    whole = place.file / place.inner
-    if dtype_name(image.dtype) not in DTYPES:
-        raise FileReadError(
-            f"can not read {whole}", expected="real numbers or truth values", got=image.dtype
-        )
-    if math.prod(image.shape) == 0:
-        raise FileReadError(f"there are no pixels in {whole}", got=f"shape {image.shape}")
+    return open_labelled(path).data
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:

@@ -72,7 +72,7 @@ def check_labelled(place: Location) -> None:
         raise FileWriteError(
             f"can not write {place.file / place.inner}",
             expected=f"a path that ends in .zarr, or in .zarr/{_LABELS}/NAME",
-            got=f"{place.inner} in the Zarr folder {place.file}",
+            got=f"{place.inner!r} in the Zarr folder {place.file}",
         )
     if not _level_paths(place.file):
         raise FileWriteError(

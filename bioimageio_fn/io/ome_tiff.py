@@ -18,10 +18,10 @@ import numpy as np
 
 from ..axes import AxisId
 from ..files import writing
+from ..units import NO_UNIT, in_micrometers, symbol
 from .formats import Location, is_ome_tiff
 from .mapped import MappedFile, new_npy
 from .pictures import Picture
-from .units import NO_UNIT, in_micrometers, symbol
 
 __all__ = ["new_tiff"]
 

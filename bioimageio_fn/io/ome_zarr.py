@@ -123,9 +123,9 @@ def _channels(picture: Picture, smallest: Any) -> list[dict[str, Any]]:
     for region in chunks_of(smallest.shape, smallest.chunks):
         i = 0 if channel is None else region[channel].start  # chunks have one channel each
         values = smallest[region]
-        finite = values[np.isfinite(values)]
-        lows[i] = min(lows[i], finite.min(initial=np.inf))
-        highs[i] = max(highs[i], finite.max(initial=-np.inf))
+        if (finite := values[np.isfinite(values)]).size:
+            lows[i] = min(lows[i], finite.min())
+            highs[i] = max(highs[i], finite.max())
     return [
         {"label": name, "color": colour, "window": _window(low, high, picture.dtype)}
         for name, colour, low, high in zip(

@@ -107,8 +107,10 @@ class Turned:
 
     def __getitem__(self, region: tuple[slice, ...]) -> np.ndarray[Any, Any]:
         values = np.asarray(self.array[tuple(region[i] for i in self.order)])
-        back = values.transpose(np.argsort(self.order))
-        return np.expand_dims(back, self._missing())
+        missing = self._missing()
+        back = np.expand_dims(values.transpose(np.argsort(self.order)), missing)
+        # an empty region of a single one is empty
+        return back[tuple(s if i in missing else slice(None) for i, s in enumerate(region))]
 
     def __setitem__(self, region: tuple[slice, ...], values: np.ndarray[Any, Any]) -> None:
         turned = values.transpose(*self.order, *self._missing())

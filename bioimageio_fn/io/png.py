@@ -1,4 +1,4 @@
-"""Images in PNG files: 2D, for looking at.
+"""Images in PNG and JPEG files: 2D, for looking at.
 
 What holds here: values are stored as they are, or as the one image that they describe; what PNG can
 not hold is an error. A file is read and written as a whole.
@@ -15,15 +15,27 @@ from ..axes import as_axes
 from ..errors import FileWriteError
 from ..files import written_whole
 from ..tensor import Tensor, transpose
+from .formats import Location
+from .labels import Labelled, named_axes
 
-__all__ = ["read_png", "write_png"]
+__all__ = ["read_png_or_jpeg", "write_png"]
+
+_BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
 
-def read_png(path: Path) -> np.ndarray[Any, Any]:
-    """The pixels of a PNG file, colours last."""
+def read_png_or_jpeg(place: Location) -> Labelled:
+    """The pixels of a PNG or JPEG file, colours last.
+
+    Raises:
+        Exception: whatever the library raises, if it is damaged or something else.
+    """
     from imageio.v3 import imread
 
-    return np.asarray(imread(path.read_bytes(), extension=".png"))
+    content = place.file.read_bytes()
+    if not content.startswith(_BEGINNINGS):  # the library reads other formats, too
+        raise ValueError("it is neither PNG nor JPEG")
+    pixels = np.asarray(imread(content, extension=place.suffix))
+    return Labelled(pixels, named_axes("yxc"[: pixels.ndim], pixels.ndim))
 
 
 def write_png(path: Path, tensor: Tensor) -> None:
@@ -37,9 +49,10 @@ def write_png(path: Path, tensor: Tensor) -> None:
     """
     from imageio.v3 import imwrite
 
-    data = _pixels(path, tensor)
+    # imageio leaves a file open that it could not write
+    packed = imwrite("<bytes>", _pixels(path, tensor), extension=".png")
     with written_whole(path) as temporary:
-        imwrite(temporary, data, extension=".png")
+        temporary.write_bytes(packed)
 
 
 def _pixels(file: Path, tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -19,20 +19,26 @@ from .chunks import SINGLE
 __all__ = ["SMALL", "chunks_of", "fill", "halvings", "level_shapes", "reduced"]
 
 SMALL = 256
-"""Pixels of an axis that fit a screen, and are not halved any more."""
+"""Pixels of an axis that fit a screen, and need not be halved any more."""
+_PLANE = ("y", "x")
 
 
 def halvings(axes: Sequence[AxisId], shape: Sequence[int]) -> tuple[int, ...]:
     """By how much the next level is smaller along each axis: 2 for large ones of space, else 1.
 
+    A plane is halved both ways, so that its pixels keep their form.
+
     Examples:
         >>> from ..axes import as_axes
-        >>> halvings(as_axes("czyx"), (999, 40, 2000, 300))
+        >>> halvings(as_axes("czyx"), (999, 40, 2000, 200))
         (1, 1, 2, 2)
     """
+    sizes = dict(zip(axes, shape, strict=True))
+    plane = max((sizes[axis] for axis in axes if axis in _PLANE), default=1)
+    spans = [plane if axis in _PLANE else size for axis, size in sizes.items()]
     return tuple(
-        2 if size > SMALL and axis not in SINGLE else 1
-        for axis, size in zip(axes, shape, strict=True)
+        2 if span > SMALL and size > 1 and axis not in SINGLE else 1
+        for (axis, size), span in zip(sizes.items(), spans, strict=True)
     )
 
 
@@ -47,7 +53,7 @@ def level_shapes(
     Examples:
         >>> from ..axes import as_axes
         >>> level_shapes(as_axes("zyx"), (40, 1001, 300))
-        [(40, 1001, 300), (40, 501, 150), (40, 251, 150)]
+        [(40, 1001, 300), (40, 501, 150), (40, 251, 75)]
     """
     shapes = [tuple(shape)]
     while len(shapes) < (levels or len(shapes) + 1):

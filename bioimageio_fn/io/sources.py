@@ -37,7 +37,7 @@ class StoredArray:
 
     place: Location
     array: Any
-    opened: Callable[[Location], StoredArray]
+    opened: Callable[[Location], Any]
     _process: int = attrs.field(factory=os.getpid, init=False, repr=False)
 
     @property
@@ -59,7 +59,7 @@ class StoredArray:
 
     def __getitem__(self, key: Any) -> np.ndarray[Any, Any]:
         if self._process != os.getpid():  # a fork, which shares the position in an open file
-            return self.opened(self.place)[key]
+            return np.asarray(self.opened(self.place)[key])
         with reading(self.place, IndexError):
             return np.asarray(self.array[key])
 
@@ -87,8 +87,9 @@ def reading(place: Location, passed: type[Exception] = BioimageioFnError) -> Ite
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        kind = f" as {place.suffix[1:].upper()}" if place.suffix else ""
         raise FileReadError(
-            f"can not read {place.file / place.inner} as {place.suffix[1:].upper()}",
+            f"can not read {place.file / place.inner}{kind}",
             got=reason,
             remedy="is it damaged, or of another format than its name says?",
         ) from error

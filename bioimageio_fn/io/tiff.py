@@ -7,6 +7,7 @@ strips or tiles that are asked for are unpacked, if the package zarr is there to
 from __future__ import annotations
 
 import math
+import struct
 import weakref
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -17,14 +18,19 @@ import numpy as np
 from ..errors import FileReadError
 from ..stats.walk import READ_ELEMENTS
 from .formats import Location
+from .labels import Image, Labelled
 from .mapped import MappedFile
 from .sources import StoredArray
+from .tiff_labels import tiff_labels
 
 __all__ = ["open_tiff"]
 
+_DESCRIPTION = 270
+"""The tag that holds what ImageJ, OME-XML and tifffile say of an image."""
 
-def open_tiff(place: Location) -> MappedFile | StoredArray | np.ndarray[Any, Any]:
-    """The first series of images in a TIFF file.
+
+def open_tiff(place: Location) -> Labelled:
+    """The first series of images in a TIFF file, in full resolution.
 
     Raises:
         Exception: whatever tifffile raises, if the file can not be read.
@@ -34,13 +40,41 @@ def open_tiff(place: Location) -> MappedFile | StoredArray | np.ndarray[Any, Any
     with ExitStack() as opened:
         file = opened.enter_context(TiffFile(place.file))
         series = file.series[0]
+        _check_description(file, place)
         _check_whole(file, series, place)
-        if series.dataoffset is not None:
-            dtype = np.dtype(file.byteorder + series.dtype.char)
-            return MappedFile(place.file, dtype, series.shape, series.dataoffset)
-        # what is small would be read at once, and zarr takes longer to load
-        if series.size <= READ_ELEMENTS or _is_one_chunk(series) or not find_spec("zarr"):
-            return np.asarray(series.asarray())
+        axes, calibration = tiff_labels(file, series)
+        return Labelled(_pixels(file, series, place), axes, calibration)
+
+
+def _check_description(file: Any, place: Location) -> None:
+    """Refuse a file that lost its end, where its description may lie: tifffile only logs it."""
+    tiff, page = file.tiff, file.pages.first
+    file.filehandle.seek(page.offset)
+    count = struct.unpack(tiff.tagnoformat, file.filehandle.read(tiff.tagnosize))[0]
+    entries = file.filehandle.read(count * tiff.tagsize)
+    code = struct.Struct(f"{file.byteorder}H")
+    codes = {code.unpack_from(entries, i * tiff.tagsize)[0] for i in range(count)}
+    if _DESCRIPTION in codes and _DESCRIPTION not in page.tags:
+        raise FileReadError(
+            f"the end of {place.file} is missing, with what it says of axes and pixel sizes",
+            remedy="copy or write it again",
+        )
+
+
+def _pixels(file: Any, series: Any, place: Location) -> Image:
+    if series.dataoffset is not None:
+        dtype = np.dtype(file.byteorder + series.dtype.char)
+        return MappedFile(place.file, dtype, series.shape, series.dataoffset)
+    missing = sum(page is None for page in series)
+    if missing:  # OME-TIFF says how many there are, and that some are in other files
+        raise FileReadError(
+            f"pages of {place.file} are missing, or files beside it that hold them",
+            expected=f"{len(series)} pages",
+            got=len(series) - missing,
+        )
+    # what is small would be read at once, and zarr takes longer to load
+    if series.size <= READ_ELEMENTS or _is_one_chunk(series) or not find_spec("zarr"):
+        return np.asarray(series.asarray())
     return _unpacked_where_read(place)
 
 
@@ -61,7 +95,7 @@ def _unpacked_where_read(place: Location) -> StoredArray:
 
     with ExitStack() as opened:
         # to find the parts of a large file takes long, so it is kept open
-        store = opened.enter_context(TiffFile(place.file)).series[0].aszarr()
+        store = opened.enter_context(TiffFile(place.file)).series[0].aszarr(level=0)
         array = zarr.open_array(opened.enter_context(store), mode="r")
         source = StoredArray(place, array, _unpacked_where_read)
         weakref.finalize(source, opened.pop_all().close)

@@ -15,6 +15,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from zipfile import ZipFile
 
 import attrs
 import numpy as np
@@ -24,8 +25,10 @@ from ..files import writing
 from .attributes import CALIBRATION, calibration_text
 from .chunks import chunk_shape
 from .formats import Location, require
+from .labels import Image, Labelled, Labels
+from .multiscales import image_in
 from .pictures import Picture
-from .sources import StoredArray, only_one
+from .sources import StoredArray
 
 __all__ = ["THREADS", "Written", "check_zarr_replaceable", "new_array", "new_zarr", "open_zarr"]
 
@@ -33,8 +36,8 @@ Region: TypeAlias = tuple[slice, ...]
 THREADS = 4
 
 
-def open_zarr(place: Location) -> StoredArray:
-    """An array of Zarr format 2 or 3.
+def open_zarr(place: Location) -> Labelled:
+    """An array of Zarr format 2 or 3; of an OME-Zarr image, its full resolution.
 
     Raises:
         MissingFileError: if there is nothing at that path in the folder or archive.
@@ -46,28 +49,47 @@ def open_zarr(place: Location) -> StoredArray:
             store = opened.enter_context(zarr.storage.ZipStore(place.file, mode="r"))
         else:
             store = zarr.storage.LocalStore(place.file, read_only=True)
-        array = _array(zarr, store, place)
+        array, (axes, calibration) = _array(zarr, store, place)
         _check_codecs(array, place)
-        source = StoredArray(place, array, open_zarr)
+        source = StoredArray(place, array, _opened_again)
         weakref.finalize(source, opened.pop_all().close)
-    return source
+    return Labelled(source, axes, calibration)
 
 
-def _array(zarr: Any, store: Any, place: Location) -> Any:
+def _opened_again(place: Location) -> Image:
+    return open_zarr(place).data
+
+
+def _array(zarr: Any, store: Any, place: Location) -> tuple[Any, Labels]:
     try:
         node = zarr.open(store=store, path=place.inner or None, mode="r")
     except FileNotFoundError as error:
+        folder = None if place.inner or place.suffix != ".zip" else _only_folder(place.file)
+        if folder is not None and _group(zarr, store, folder) is not None:
+            return _array(zarr, store, attrs.evolve(place, inner=folder))
         if not place.inner:
             raise FileReadError(f"there is no Zarr array or group in {place.file}") from error
         raise MissingFileError(
             f"there is no array {place.inner} in {place.file}",
             remedy=f"open {place.file} to see what is there",
         ) from error
-    if isinstance(node, zarr.Array):
-        return node
-    members = node.members(max_depth=None)
-    names = (name for name, member in members if isinstance(member, zarr.Array))
-    return node[only_one(names, place)]
+    return image_in(node, lambda path: _group(zarr, store, path), place)
+
+
+def _only_folder(archive: Path) -> str | None:
+    """The folder that everything in an archive lies in, as programs of desktops make them."""
+    with ZipFile(archive) as file:
+        tops = {name.split("/")[0] for name in file.namelist()} - {"__MACOSX"}
+    return tops.pop() if len(tops) == 1 else None
+
+
+def _group(zarr: Any, store: Any, path: str) -> Any:
+    """The group at a path, or None: folders of arrays need not be described as groups."""
+    try:
+        node = zarr.open(store=store, path=path or None, mode="r")
+    except FileNotFoundError:
+        return None
+    return None if isinstance(node, zarr.Array) else node
 
 
 def _check_codecs(array: Any, place: Location) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BioimageioFnError, DescriptionError
-from ..offline import is_offline
+from ..network import is_offline
 from .fields import fields_of
 from .references import check_references
 from .sources import Found, Source, found

@@ -16,7 +16,7 @@ from ..cache import cache_folder, cached_folder
 from ..contract.files import FileRef, check_sha256
 from ..errors import MissingFileError, UnsafePackageError
 from ..files import inner_parts, sha256_of, written_whole
-from ..offline import read_url
+from ..network import read_url
 
 __all__ = ["local_file", "local_file_with", "staged"]
 

@@ -19,7 +19,7 @@ from ..archives import unpacked, unpacked_file
 from ..contract.files import check_sha256
 from ..errors import DescriptionError, FileReadError, MissingFileError, UnsafePackageError
 from ..files import existing_path, looks_like_path, sha256_of
-from ..offline import is_offline, read_url
+from ..network import is_offline, read_url
 from .fields import LENGTH
 
 __all__ = ["Found", "Source", "found"]

@@ -25,7 +25,8 @@ from bioimageio_fn.io.chunks import ELEMENTS, chunk_shape
 from bioimageio_fn.io.stores import created
 from bioimageio_fn.spec import TensorSpec
 
-NAMES = ["a.npy", "a.zarr", "a.h5", "a.HDF5", "b.h5/in/it", "a.tif"]
+EXACT = ["a.npy", "a.zarr", "a.h5", "a.HDF5", "b.h5/in/it"]
+NAMES = [*EXACT, "a.tif", "a.ome.tif", "a.ome.zarr"]
 
 
 def spec_of(array):
@@ -34,7 +35,7 @@ def spec_of(array):
 
 @given(
     st.data(),
-    st.sampled_from([name for name in NAMES if name != "a.tif"]),
+    st.sampled_from(EXACT),
     st.sampled_from(DTYPES),
     hnp.array_shapes(min_dims=1, max_dims=5, max_side=5),
 )
@@ -55,28 +56,48 @@ def test_regions_in_any_order_make_what_numpy_holds(data, name, dtype, shape):
         assert found.dtype == dtype
 
 
+TYPES = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"]
+
+
 @settings(max_examples=40)
-@given(st.data(), st.sampled_from(DTYPES), hnp.array_shapes(min_dims=2, max_dims=5, max_side=20))
-def test_tiff_has_the_regions_of_all_axes_but_those_of_size_1(data, dtype, shape):
+@given(
+    st.data(),
+    st.sampled_from(["a.tif", "a.ome.tif", "a.ome.zarr"]),
+    st.sampled_from(TYPES),
+    st.permutations("btczyx"),
+)
+def test_viewers_find_the_regions_in_their_order_of_axes(data, name, dtype, letters):
+    axes = [a for a in letters if a in "yx" or data.draw(st.booleans())]
+    shape = [1 if a == "b" else data.draw(st.integers(1, 20)) for a in axes]
     expected = np.zeros(shape, dtype)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bioimageio_fn.io.tiff._TILE", 16)
-        with created(f"{folder}/a.tif", spec_of(expected)) as target:
+        patch.setattr("bioimageio_fn.io.ome_tiff._TILE", 16)
+        patch.setattr("bioimageio_fn.io.ome_tiff._STRIP_BYTES", 50)
+        path = f"{folder}/{name}"
+        with created(path, TensorSpec("".join(axes), shape, dtype)) as target:
             for _ in range(data.draw(st.integers(0, 3))):
                 key = data.draw(regions(shape))
                 values = data.draw(hnp.arrays(dtype, np.shape(expected[key])))
                 target[key] = values
                 expected[key] = values
+                np.testing.assert_array_equal(target[key], expected[key])
+                assert target[key].dtype == dtype
 
-        dropped = tuple(i for i in range(len(shape) - 2) if shape[i] == 1)
-        stored_as = "uint8" if dtype == "bool" else dtype
-        found = stored(f"{folder}/a.tif")
-        np.testing.assert_array_equal(found, np.squeeze(expected, dropped))
-        assert found.dtype == stored_as
-        with tifffile.TiffFile(f"{folder}/a.tif") as file:
-            letters = "SCZYX"[-len(shape) :]
-            kept = "".join(a for i, a in enumerate(letters) if i not in dropped)
-            assert file.series[0].axes == kept
+        order = [a for a in "tczyx" if a in axes and (a in "yx" or shape[axes.index(a)] > 1)]
+        dropped = [a for a in axes if a not in order]
+        turned = expected.transpose([axes.index(a) for a in (*dropped, *order)])
+        found = stored(path)
+        np.testing.assert_array_equal(found, turned.reshape(found.shape))
+        assert found.dtype == ("uint8" if dtype == "bool" else dtype)
+        assert axes_in(path) == "".join(order)
+
+
+def axes_in(path):
+    if path.endswith(".zarr"):
+        return "".join(zarr.open_array(f"{path}/0", mode="r").metadata.dimension_names)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+        return file.series[0].axes.lower()
 
 
 @st.composite
@@ -129,19 +150,22 @@ def test_hdf5_has_names_of_axes_and_is_packed_in_chunks(tmp_path):
         assert (file["data"].chunks, file["data"].compression) == ((512, 300), "gzip")
 
 
-def test_tiff_is_packed_in_tiles(tmp_path):
-    with created(tmp_path / "a.tif", TensorSpec("byx", (1, 600, 700), "uint8")) as target:
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.OME.TIFF"])
+def test_tiff_is_packed_in_tiles_or_for_imagej_in_strips(tmp_path, name):
+    with created(tmp_path / name, TensorSpec("byx", (1, 600, 700), "uint8")) as target:
         target[...] = 3
 
-    with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        assert file.pages[0].tile == (512, 512)
-        assert file.pages[0].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+    with tifffile.TiffFile(tmp_path / name) as file:
+        page = file.pages[0]
+        assert page.tile == (None if name == "a.tif" else (512, 512))
+        assert page.rowsperstrip == (374 if name == "a.tif" else 0)
+        assert page.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
         assert not file.is_bigtiff
-    assert (tmp_path / "a.tif").stat().st_size < 5000
+    assert (tmp_path / name).stat().st_size < 9000
 
 
 def test_a_tiff_is_a_big_one_where_offsets_would_not_reach(tmp_path, monkeypatch):
-    monkeypatch.setattr("bioimageio_fn.io.tiff._CLASSIC_BYTES", 1000)
+    monkeypatch.setattr("bioimageio_fn.io.ome_tiff._CLASSIC_BYTES", 1000)
 
     for name, size in (("small", 31), ("large", 32)):
         with created(tmp_path / f"{name}.tif", TensorSpec("yx", (size, 32), "uint8")) as target:
@@ -151,13 +175,14 @@ def test_a_tiff_is_a_big_one_where_offsets_would_not_reach(tmp_path, monkeypatch
         assert (stored(tmp_path / f"{name}.tif") == 3).all()
 
 
-def test_a_tiff_of_200_mb_is_written_in_a_few_mb(tmp_path):
-    code = """
-with created(folder / "a.tif", TensorSpec("zyx", (2, 10_000, 10_000), "uint8")) as target:
-    for y in range(0, 10_000, 500):
-        target[:, y : y + 500] = y // 500
-image = open_image(folder / "a.tif")
-assert image[1, 500:502, :3].tolist() == [[1] * 3] * 2
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif", "a.ome.zarr"])
+def test_an_image_of_200_mb_is_written_in_a_few_mb(tmp_path, name):
+    code = f"""
+with created(folder / {name!r}, TensorSpec("zyx", (2, 10_000, 10_000), "uint8")) as target:
+    for y in range(0, 10_000, 512):
+        target[:, y : y + 512] = y // 512
+image = open_image(folder / {name + "/0" * name.endswith(".zarr")!r})
+assert image[1, 512:514, :3].tolist() == [[1] * 3] * 2
 """
     assert grown(code, tmp_path) < 60
 
@@ -197,7 +222,10 @@ def test_an_interrupted_result_leaves_what_stood_there(tmp_path, name, before, s
             target[...] = old
     there = sorted(tmp_path.rglob("*"))
 
-    with pytest.raises(stop), created(tmp_path / name, TensorSpec("yx", (900, 900), "f")) as target:
+    with (
+        pytest.raises(stop),
+        created(tmp_path / name, TensorSpec("yx", (900, 900), "float32")) as target,
+    ):
         target[:, :700] = 1
         raise stop("in the middle")
 
@@ -312,7 +340,11 @@ def test_what_is_no_single_array_is_not_replaced(tmp_path):
         ("a.zarr/b", TensorSpec("yx", (3, 4), "uint8"), "expected a path that ends in .zarr"),
         ("a.npy", TensorSpec("yx", (3, None), "uint8"), "not known how many.*'a.npy'.*'x': None"),
         ("a.h5", TensorSpec("yx", (3, 0), "uint8"), "there are no pixels"),
-        ("a.tif", TensorSpec("bz", (1, 4), "uint8"), "two axes that are y, x or larger than 1"),
+        (
+            "a.tif",
+            TensorSpec("bz", (1, 4), "uint8"),
+            "TIFF holds images.*axes y and x, got batch, z",
+        ),
         ("a.npy", TensorSpec("yx", (1 << 40, 1 << 20), "uint8"), "the disk has no space for"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`offline`: nothing is asked of any server.
+"""The one door to the net, and `offline`, which shuts it.
 
 What holds here: the environment variable `BIOIMAGEIO_FN_OFFLINE` is the one place that says so, so
 that threads and processes that are started later keep to it; what was fetched once is still found.
@@ -83,7 +83,8 @@ def _kept(source: Any) -> str:
 
     with get_validation_context().replace(perform_io_checks=False):  # they would ask for the URL
         url = HttpUrl(str(source))
-    entry = settings.disk_cache.get_by_url(url=url)
+    is_there = settings.cache_path.is_dir()
+    entry = settings.disk_cache.get_by_url(url=url) if is_there else None
     if entry is None:
         raise MissingFileError(
             "no request may be made, and this was not fetched before",
