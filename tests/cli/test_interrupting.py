@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
 MAIN = """
 import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+# where tests run in the background, it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from bioimageio_fn.cli.main import main
 main()
 """
