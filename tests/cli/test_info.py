@@ -45,8 +45,10 @@ def test_pixel_sizes_channels_and_optional_inputs_are_told(tmp_path):
     out = tensor05("out", [axis05("b"), axis05("c", 2), axis05("x", ref("raw", "x"))])
     path = write(tmp_path, model05([raw, mask], [out]))
 
-    text = invoke("info", path).stdout
+    done = invoke("info", path)
+    text = done.stdout
 
+    assert done.exit_code == 0, done.stderr
     assert "x: 8 + n*4, pixels of 0.5 micrometer" in text
     assert "channel: 2 (channel0, channel1)" in text
     assert "mask (float32, optional)" in text

@@ -11,6 +11,9 @@ from descriptions import image05, write
 
 import bioimageio_fn as fn
 
+# bioimageio.spec leaves the files open that it looks at
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def test_a_valid_description_is_said_to_be_valid():
     done = invoke("validate-format", MODEL)
@@ -48,7 +51,8 @@ def test_a_model_is_packed_and_predicts_the_same_from_its_package(tmp_path):
     done = invoke("package", MODEL, target, "--weights-format", "torchscript")
 
     assert (done.exit_code, done.stdout) == (0, f"{target}\n"), done.stderr
-    names = zipfile.ZipFile(target).namelist()
+    with zipfile.ZipFile(target) as archive:
+        names = archive.namelist()
     assert "weights.pt" in names
     assert "weights.onnx" not in names
     assert fn.load_model(target).weights.available_formats.keys() == {"torchscript"}
