@@ -72,7 +72,8 @@ def write_nuclei(folder: Path) -> Path:
     """The demo model, as both libraries read it."""
     import bioimageio_fn as fn
 
-    axes = ["channel", "y", "x"]
+    cast = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
+    normalise = {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["channel", "y", "x"]}}
     return write_model(
         folder,
         (fn.demo_model() / "weights.onnx").read_bytes(),
@@ -80,7 +81,7 @@ def write_nuclei(folder: Path) -> Path:
         step=4,
         halo=28,
         dtypes=("uint16", "float32"),
-        before=[{"id": "zero_mean_unit_variance", "kwargs": {"axes": axes}}],
+        before=[cast, normalise, cast],
         after=[{"id": "sigmoid"}],
     )
 
