@@ -71,7 +71,10 @@ def peer_python(session: nox.Session, *requirements: str) -> str:
     return str(folder / "bin" / "python")
 
 
-BENCHMARKS = ("startup", "pixels", "blocks", "nuclei", "larger_than_memory", "normalise")
+BENCHMARKS = (
+    *("startup", "pixels", "blocks", "nuclei", "larger_than_memory", "normalise"),
+    "many_images",
+)
 
 
 @nox.session

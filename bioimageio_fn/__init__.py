@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .io.images import write_image as write_image
     from .io.labelled import open_tensor as open_tensor
     from .making import create_prediction_pipeline as create_prediction_pipeline
+    from .making import dataset_statistics as dataset_statistics
     from .making import with_dataset as with_dataset
     from .network import offline as offline
     from .ops.chain import apply as apply
@@ -122,7 +123,7 @@ _NAMES = {
     ),
     "io.images": ("open_image", "read_image", "write_image"),
     "io.labelled": ("open_tensor",),
-    "making": ("create_prediction_pipeline", "with_dataset"),
+    "making": ("create_prediction_pipeline", "dataset_statistics", "with_dataset"),
     "network": ("offline",),
     "ops.chain": ("apply", "compose"),
     "ops.fitting": ("fit",),

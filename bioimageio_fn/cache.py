@@ -6,14 +6,19 @@ where several processes fill the same one, all use that of the first; only its o
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from .files import writing
+from .files import unfinished, writing
 
-__all__ = ["cache_folder", "cached_folder"]
+__all__ = ["cache_folder", "cached_folder", "emptied_cache"]
+
+_DOWNLOADS = "entry__url_*_contents_*"
+"""Names of the files that `bioimageio.spec` downloads."""
 
 
 def cache_folder() -> Path:
@@ -41,11 +46,9 @@ def cached_folder(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{digest[:8]}."))
-        try:
+        with unfinished(beside):
             fill(beside)
             _rename(beside, folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 
@@ -55,3 +58,27 @@ def _rename(beside: Path, folder: Path) -> None:
     except OSError:
         if not folder.is_dir():  # else another process was faster
             raise
+
+
+def emptied_cache() -> tuple[Path, int]:
+    """Remove all that was downloaded and unpacked, and nothing else.
+
+    What other programs keep in the same folder stays, but for downloads of `bioimageio.spec`, which
+    are shared with them.
+
+    Returns:
+        The folder, and the bytes that are free now.
+    """
+    ours = cache_folder()
+    with writing(ours):
+        # renamed first, so that no process finds half of a folder
+        aside = ours.with_name(f".{ours.name}.{os.getpid()}")
+        with suppress(FileNotFoundError):
+            ours.rename(aside)
+        downloads = list(ours.parent.glob(_DOWNLOADS))
+        files = [*(path for path in aside.rglob("*") if path.is_file()), *downloads]
+        freed = sum(path.stat().st_size for path in files)
+        for path in downloads:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+    return ours.parent, freed

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,10 +21,12 @@ from .errors import BioimageioFnError, FileReadError, FileWriteError, MissingFil
 __all__ = [
     "beside",
     "check_place",
+    "discard_unfinished",
     "existing_path",
     "inner_parts",
     "looks_like_path",
     "sha256_of",
+    "unfinished",
     "writing",
     "written_whole",
 ]
@@ -129,11 +132,35 @@ def beside(path: Path) -> Iterator[Path]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.stem[:50]}."))
-    try:
+    with unfinished(folder):
         yield folder / path.name
-        with writing(path):
+        with writing(path), _PLACING:
             _take_place(folder / path.name, path)
+
+
+_UNFINISHED: set[Path] = set()
+_PLACING = threading.Lock()
+"""Held while something takes its place, which must not be left half-way."""
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[None]:
+    """A folder that is removed at the end of the block, or of the process if that ends before."""
+    _UNFINISHED.add(folder)
+    try:
+        yield
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _UNFINISHED.discard(folder)
+
+
+def discard_unfinished() -> None:
+    """Remove what is being written, for a process that is about to end within its blocks.
+
+    What is just taking its place takes it; nothing does so afterwards.
+    """
+    _PLACING.acquire()
+    for folder in tuple(_UNFINISHED):
         shutil.rmtree(folder, ignore_errors=True)
 
 

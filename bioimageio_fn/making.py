@@ -18,6 +18,7 @@ from .contract.read import model_contract
 from .contract.records import FixedSize, ModelContract, TensorContract
 from .errors import (
     DeviceError,
+    NotFittedError,
     OperationError,
     SizeError,
 )
@@ -37,9 +38,17 @@ from .pipeline import Carried, Pipeline, run
 from .reading import as_sample
 from .sample import Sample
 from .spec import SampleSpec, TensorSpec
+from .stats.measure import Measure
+from .tensor import Tensor
 from .trusted import TrustCode, ready
 
-__all__ = ["check_chains", "create_prediction_pipeline", "with_dataset"]
+__all__ = [
+    "check_chains",
+    "create_prediction_pipeline",
+    "dataset_measures",
+    "dataset_statistics",
+    "with_dataset",
+]
 
 
 def create_prediction_pipeline(
@@ -167,6 +176,48 @@ def with_dataset(
     if keep_updating:
         return attrs.evolve(pipeline, carried=Carried(before, after))
     return attrs.evolve(fitted, postprocess=postprocess)
+
+
+def dataset_measures(pipeline: Pipeline) -> tuple[Measure, ...]:
+    """The measures of a data set that the steps of a pipeline ask for; most models have none."""
+    chain = (*pipeline.preprocess, *pipeline.postprocess)
+    steps = (step for step in chain if isinstance(step, Transform))
+    asked = (m for step in steps for m in step.measures if m.scope == "dataset")
+    return tuple(dict.fromkeys(asked))
+
+
+def dataset_statistics(pipeline: Pipeline) -> dict[Measure, Tensor]:
+    """The values of the measures of a data set that a pipeline has, for `save_stat`.
+
+    Args:
+        pipeline: made with a data set, or with fixed statistics.
+
+    Raises:
+        NotFittedError: if a step was given no data set.
+        OperationError: if two steps have different values of one measure, so that no file can hold
+            both; such a model is given its data set each time.
+
+    Examples:
+        >>> import bioimageio_fn as fn
+        >>> fn.dataset_statistics(fn.create_prediction_pipeline(fn.demo_model()))
+        {}
+    """
+    found: dict[Measure, Tensor] = {}
+    chain = (*pipeline.preprocess, *pipeline.postprocess)
+    for step in (step for step in chain if isinstance(step, Transform)):
+        for i, m in enumerate(step.measures):
+            if m.scope != "dataset":
+                continue
+            if step.values is None:
+                raise NotFittedError("a step was given no data set", step=step.op.name, expected=m)
+            if found.setdefault(m, step.values[i]) != step.values[i]:
+                raise OperationError(
+                    "two steps need different values of one measure",
+                    step=step.op.name,
+                    got=m,
+                    remedy="give the data set itself each time",
+                )
+    return found
 
 
 def _measures_data_set(chain: Chain) -> bool:

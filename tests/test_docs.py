@@ -13,6 +13,7 @@ import doctest
 import io
 import itertools
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def run_console(block: Block, page: Path) -> None:
             continue
         line, _, expected = part.partition("\n")
         done = subprocess.run(
-            [command, *line.split()[2:]], capture_output=True, text=True, check=False
+            [command, *shlex.split(line)[2:]], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{page.name}: {line}\n{done.stderr}"
         if expected.strip():

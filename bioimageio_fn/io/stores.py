@@ -19,7 +19,7 @@ from immutabledict import immutabledict
 
 from ..calibration import UNKNOWN, Calibration
 from ..errors import FileWriteError
-from ..files import beside, writing
+from ..files import beside, unfinished, writing
 from ..spec import TensorSpec
 from .formats import HDF5, TIFF, Location, is_ome_zarr, location
 from .hdf5 import check_hdf5_replaceable, new_hdf5
@@ -220,7 +220,7 @@ def scratch(
         temporary = tempfile.TemporaryDirectory(
             prefix="bioimageio_fn-", dir=place, ignore_cleanup_errors=True
         )
-    with temporary as own:
+    with unfinished(Path(temporary.name)), temporary as own:
 
         def create(name: str, spec: TensorSpec) -> MappedFile:
             return new_npy(Path(own, f"{next(numbers)}.npy"), known_shape(name, spec), spec.dtype)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .demo import demo_image, demo_model
 from .loading import (
     as_model,
+    as_valid,
     described,
     load_description,
     load_model,
@@ -21,6 +22,7 @@ from .tensors import test_inputs, test_outputs
 
 __all__ = [
     "as_model",
+    "as_valid",
     "demo_image",
     "demo_model",
     "described",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_model",
+    "as_valid",
     "described",
     "load_description",
     "load_model",
@@ -116,8 +117,8 @@ def load_model(source: Source, /, **options: Any) -> AnyModelDescr:
     return as_model(load_description(source, **options))
 
 
-def as_model(description: Any) -> AnyModelDescr:
-    """The description, if it is a valid one of a model.
+def as_valid(description: Any) -> ResourceDescr:
+    """The description, if it is valid.
 
     Raises:
         DescriptionError: if it is not; with the first reasons.
@@ -135,13 +136,24 @@ def as_model(description: Any) -> AnyModelDescr:
             got=" | ".join(" ".join(e.split()) for e in errors[:3]) or None,
             remedy="see `load_description(source).validation_summary.display()`",
         )
-    if getattr(description, "type", None) != "model":
+    valid: ResourceDescr = description
+    return valid
+
+
+def as_model(description: Any) -> AnyModelDescr:
+    """The description, if it is a valid one of a model.
+
+    Raises:
+        DescriptionError: if it is not; with the first reasons.
+    """
+    valid: Any = as_valid(description)
+    if getattr(valid, "type", None) != "model":
         raise DescriptionError(
             "not the description of a model",
             expected="a model",
-            got=getattr(description, "type", type(description).__name__),
+            got=getattr(valid, "type", type(valid).__name__),
         )
-    model: AnyModelDescr = description
+    model: AnyModelDescr = valid
     return model
 
 

@@ -7,18 +7,14 @@ import time
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import IMAGE, MODEL, invoke
 from descriptions import image05, write
 
 import bioimageio_fn as fn
-from bioimageio_fn.cli.main import cli
 from bioimageio_fn.io.images import read_image
 
-DEMO = [str(fn.demo_model()), str(fn.demo_image())]
-
-
-def invoke(*args):
-    return CliRunner().invoke(cli, [str(a) for a in args])
+DEMO = [MODEL, IMAGE]
+TWO = [IMAGE, str(fn.demo_model() / "test_input.npy")]
 
 
 def test_version_and_help():
@@ -45,7 +41,7 @@ def test_a_folder_gets_one_file_for_each_image_and_output(tmp_path):
     done = invoke("predict", *DEMO, tmp_path / "b.npy", "-o", out)
 
     assert done.exit_code == 0, done.output
-    assert {p.name for p in out.iterdir()} == {"image_probability.tif", "b_probability.tif"}
+    assert {p.name for p in out.iterdir()} == {"image_probability.ome.tif", "b_probability.ome.tif"}
 
 
 def test_a_pattern_names_the_files(tmp_path):
@@ -87,12 +83,18 @@ def test_a_failure_is_one_line_and_exit_code_1(tmp_path, monkeypatch, args, mess
     [
         [],
         [DEMO[0]],
-        DEMO,
         [*DEMO, "-o", "x.tif", "--nonsense"],
-        [*DEMO, DEMO[1], "-o", "x.tif"],
-        [*DEMO, DEMO[1], "-o", "folder"],
+        [DEMO[0], *TWO, "-o", "x.tif"],
+        [*DEMO, "--example"],
+        [*DEMO, "--input", f"raw={DEMO[1]}"],
+        [DEMO[0], "--input", DEMO[1]],
+        [*DEMO, "--axes", "yx", "--axes", "zyx"],
+        [*DEMO, "--rescale", "2"],
     ],
-    ids=["nothing", "no image", "no output", "option", "many into one", "same names"],
+    ids=[
+        *("nothing", "no image", "option", "many into one", "example and image", "images twice"),
+        *("input without id", "axes twice", "rescale"),
+    ],
 )
 def test_wrong_use_is_exit_code_2(tmp_path, monkeypatch, args):
     monkeypatch.chdir(tmp_path)
@@ -108,13 +110,14 @@ def test_debug_shows_where_an_error_came_from():
     done = invoke("predict", DEMO[0], "gone.tif", "-o", "x.tif", "--debug")
 
     assert done.exit_code == 1
-    assert isinstance(done.exception, FileNotFoundError)
+    assert "Traceback" in done.stderr
+    assert "MissingFileError: no such file or folder: gone.tif" in done.stderr
 
 
 def test_an_image_that_would_be_overwritten_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((64, 64)))
 
-    done = invoke("predict", DEMO[0], tmp_path / "a.npy", "-o", tmp_path / "a.npy")
+    done = invoke("predict", DEMO[0], tmp_path / "a.npy", "-o", tmp_path / "a.npy", "--overwrite")
 
     assert done.exit_code == 1
     assert "overwrite" in done.stderr
@@ -174,7 +177,7 @@ def test_a_folder_may_have_a_dot_in_its_name(tmp_path):
     done = invoke("predict", *DEMO, "-o", tmp_path / "out.d")
 
     assert done.exit_code == 0, done.output
-    assert (tmp_path / "out.d" / "image_probability.tif").exists()
+    assert (tmp_path / "out.d" / "image_probability.ome.tif").exists()
 
 
 # ---------------------------------------------------------------- blocks, memory, code
