@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from .stats.files import save_stat as save_stat
     from .stats.measure import Measure as Measure
     from .tensor import Tensor as Tensor
+    from .weights.add import add_weights as add_weights
 
 __version__ = "0.1.0"
 
@@ -156,6 +157,7 @@ _NAMES = {
     "stats.files": ("load_stat", "save_stat"),
     "stats.measure": ("Measure",),
     "tensor": ("Tensor",),
+    "weights.add": ("add_weights",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

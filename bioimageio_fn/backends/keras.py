@@ -147,11 +147,12 @@ def called(
 
     Args:
         model: a `keras.Model`.
-        arrays: one for each of its inputs.
+        arrays: one for each of its inputs, in any order.
         wanted: names of outputs.
         call: what runs the model on arrays that have its structure.
     """
-    return _by_name(call(_structured(model, arrays)), _names_of_outputs(model), wanted)
+    given = {port.name: arrays[port.name] for port in _inputs(model, list(arrays))}
+    return _by_name(call(_structured(model, given)), _names_of_outputs(model), wanted)
 
 
 def _by_name(result: Any, names: Sequence[str], wanted: Sequence[str]) -> Sequence[Any]:
