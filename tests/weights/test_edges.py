@@ -1,0 +1,103 @@
+"""Every edge of the graph of conversions, with the real frameworks, on models of several kinds."""
+
+import numpy as np
+import onnx
+import pytest
+from converting import KINDS, image, model
+
+import bioimageio_fn as fn
+from bioimageio_fn.weights.graph import CONVERTERS
+
+pytestmark = [
+    pytest.mark.xdist_group("tensorflow"),  # which takes seconds to be imported
+    # of Keras, which makes arrays of TensorFlow's variables
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+RAW, BOTH, OUT, TWO = ("raw",), ("raw", "aux"), ("out",), ("out", "second")
+EDGES = sorted({(c.source, c.target) for c in CONVERTERS})
+MODELS = [("0.5", 2, RAW, OUT), ("0.5", 3, BOTH, TWO), ("0.4", 2, BOTH, OUT)]
+CASES = [
+    (source, target, *model)
+    for source, target in EDGES
+    for model in MODELS
+    if (source, model[0]) != ("keras_v3", "0.4")
+]
+TOOLS = {
+    ("pytorch", "torchscript"): "torch",
+    ("pytorch", "onnx"): "torch",
+    ("torchscript", "onnx"): "torch",
+    ("keras", "tensorflow_saved_model_bundle"): "keras",
+    ("keras", "onnx"): "tf2onnx",
+    ("tensorflow", "onnx"): "tf2onnx",
+}
+
+
+def test_the_edges_are_those_that_are_promised():
+    bundle = "tensorflow_saved_model_bundle"
+    assert set(EDGES) == {
+        ("pytorch_state_dict", "torchscript"),
+        ("pytorch_state_dict", "onnx"),
+        ("torchscript", "onnx"),
+        ("keras_v3", bundle),
+        ("keras_v3", "onnx"),
+        ("keras_hdf5", bundle),
+        ("keras_hdf5", "onnx"),
+        (bundle, "onnx"),
+    }
+    assert {source for source, _ in EDGES} == set(KINDS)
+
+
+@pytest.mark.parametrize(("source", "target", "version", "space", "inputs", "outputs"), CASES)
+def test_converted_weights_give_what_the_framework_gives(
+    source, target, version, space, inputs, outputs, tmp_path
+):
+    path, direct = model(
+        source, tmp_path, version=version, space=space, inputs=inputs, outputs=outputs
+    )
+
+    result = fn.add_weights(path, tmp_path / "out", target_format=target, trust_code=True)
+
+    assert result.added == (target,), str(result)
+    entry = getattr(result.description.weights, target)
+    assert entry.parent == source
+    check_comment(result, version, source, target)
+    # another size and batch than those that were traced or proved, in the package as it was written
+    arrays = [
+        image(source, space=space, batch=3, shape=(14, 18, 12)[-space:], seed=9 + i)
+        for i in range(len(inputs))
+    ]
+    found = fn.predict(
+        model=result.folder,
+        inputs=dict(zip(inputs, arrays, strict=True)),
+        weights_format=target,
+    )
+    for name, expected in zip(outputs, direct(*arrays), strict=True):
+        np.testing.assert_allclose(np.asarray(found[name]), expected, atol=1e-5)
+
+
+def check_comment(result, version, source, target):
+    """The description tells the tool and the sizes; those of ONNX are free, and of its names."""
+    description = result.description
+    entry = getattr(description.weights, target)
+    if version == "0.5":
+        comment = entry.comment
+    else:
+        comment = description.config["bioimageio_fn"]["comments_on_weights"][target]
+    (attempt,) = (a for a in result.attempts if a.passed)
+    assert len(attempt.proven) == 6  # three sizes, two batch sizes
+    assert all(size in comment for size in attempt.proven)
+    assert f" with {TOOLS[source.partition('_')[0], target]} " in comment
+    assert fn.__version__ in comment
+    if target == "onnx":
+        graph = onnx.load(result.folder / "weights.onnx").graph
+        assert [i.name for i in graph.input] == [t.id for t in inputs_of(description)]
+        for tensor in graph.input:
+            free = [d for d in tensor.type.tensor_type.shape.dim if not d.HasField("dim_value")]
+            assert len(free) >= 3  # all but channels
+        opsets = {o.domain: o.version for o in onnx.load(result.folder / "weights.onnx").opset_import}
+        assert entry.opset_version == opsets[""]
+
+
+def inputs_of(description):
+    return fn.model_contract(description).inputs
