@@ -86,7 +86,8 @@ def built_description(
     Args:
         description: whose files stay where they lie.
         change: makes new fields of the old ones, which are plain values.
-        context: what is looked at, as of `bioimageio.spec.ValidationContext`; no files by default.
+        context: `format_version`, and what is looked at, as of `bioimageio.spec.ValidationContext`;
+            no files by default.
 
     Returns:
         The description; `InvalidDescr` if it does not validate.
@@ -95,8 +96,9 @@ def built_description(
         root=description.root, file_name=description.file_name
     )
     options = {"perform_io_checks": False, "log_warnings": False, **context}
+    version = options.pop("format_version", "discover")
     fields = change(dict(dump_description(description)))
-    return build_description(fields, context=given.replace(**options))
+    return build_description(fields, context=given.replace(**options), format_version=version)
 
 
 def save_bioimageio_package(

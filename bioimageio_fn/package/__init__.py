@@ -11,6 +11,7 @@ from .demo import demo_image, demo_model
 from .loading import (
     as_model,
     described,
+    fields_of_source,
     load_description,
     load_model,
     load_model_description,
@@ -24,6 +25,7 @@ __all__ = [
     "demo_image",
     "demo_model",
     "described",
+    "fields_of_source",
     "load_description",
     "load_model",
     "load_model_description",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_model",
     "described",
+    "fields_of_source",
     "load_description",
     "load_model",
     "load_model_description",
@@ -44,7 +45,8 @@ def load_description(
     Args:
         source: folder, `bioimageio.yaml`, zip archive, URL, or id of the BioImage.IO collection.
         format_version, sha256, options: as of `bioimageio.spec.load_description` (the latter are
-            `perform_io_checks`, `known_files`, `progressbar`).
+            `perform_io_checks`, `known_files`, `progressbar`); `update_hashes` takes files as they
+            are, and describes them so.
 
     Returns:
         The description; `InvalidDescr` if it does not validate.
@@ -93,6 +95,16 @@ def _built(text: Found, format_version: str, **context: Any) -> ResourceDescr | 
         return description
     check_references(description)
     return build(context=wanted) if looking else description
+
+
+def fields_of_source(source: Source) -> dict[str, Any]:
+    """The fields of a description as they are written, measured but not validated.
+
+    Raises:
+        MissingFileError, UnsafePackageError, DescriptionError: as `load_description`.
+    """
+    text = found(source)
+    return fields_of(text.content, text.file_name)
 
 
 def load_model(source: Source, /, **options: Any) -> AnyModelDescr:

@@ -81,8 +81,12 @@ def _figures(a: _Array, b: _Array, wrong: _Array) -> str:
     with np.errstate(invalid="ignore"):
         away = np.abs(a.astype("float64") - b.astype("float64"))
     worst = np.argmax(np.where(wrong, np.nan_to_num(away, nan=np.inf), -1))
-    share = 100 * wrong.mean()
+    found, expected = a.flat[worst].item(), b.flat[worst].item()
     return (
-        f"up to {away.flat[worst]:.3g} away (expected {b.flat[worst]:.6g},"
-        f" got {a.flat[worst]:.6g}), with {share:.2g}% of the values too far"
+        f"up to {_text(abs(found - expected))} away (expected {_text(expected)},"
+        f" got {_text(found)}), with {100 * wrong.mean():.3g}% of the values too far"
     )
+
+
+def _text(value: float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

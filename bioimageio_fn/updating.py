@@ -1,0 +1,173 @@
+"""Descriptions brought up to date: to the newest format, or to the files as they are now.
+
+What holds here: what changes is shown as a diff in which only changes stand out; what is written is
+valid, and written whole or not at all; a description stays with its files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from .descriptions import (
+    InvalidDescr,
+    built_description,
+    dump_description,
+    save_bioimageio_package,
+    save_bioimageio_package_as_folder,
+    save_bioimageio_yaml_only,
+)
+from .errors import FileWriteError
+from .files import check_new, check_place, written_whole
+from .package import as_model, fields_of_source, load_description
+
+__all__ = ["Update", "update_format", "update_hashes"]
+
+
+@attrs.frozen
+class Update:
+    """A description that was brought up to date.
+
+    Args:
+        description: as it is now.
+        diff: what has changed, as a unified diff of YAML; empty if nothing has.
+    """
+
+    description: Any = attrs.field(repr=False)
+    diff: str
+
+    def __str__(self) -> str:
+        return self.diff or "nothing changes"
+
+
+def update_format(source: Any, *, output: str | Path | None = None) -> Update:
+    """A description in the newest format, as `bioimageio.spec` converts it.
+
+    Args:
+        source: as of `load_description`.
+        output: where to write it: a `.yaml` file in the folder of the source, which may be its own;
+            a folder that is new or empty, or a `.zip` archive, with all of its files. Comments in
+            YAML are lost. Nothing is written by default.
+
+    Returns:
+        The description, and what has changed.
+
+    Raises:
+        DescriptionError: if it is invalid, before or then, also as a file is missing or is another
+            one; nothing is written.
+        FileWriteError: if the output is none of these, or can not be written.
+
+    Examples:
+        >>> update_format("model", output="model.txt")
+        Traceback (most recent call last):
+            ...
+        bioimageio_fn.errors.FileWriteError: model.txt is no place for a description: ...
+    """
+    return _updated(source, output, exclude_defaults=True, format_version="latest")
+
+
+def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
+    """A description with the sha256 values that its files have now.
+
+    Use it when you have changed a file of a package of yours. Of what comes from others, another
+    sha256 is a reason to ask them.
+
+    Args:
+        source, output: as of `update_format`.
+
+    Returns:
+        The description, and what has changed.
+
+    Raises:
+        DescriptionError: if it is invalid, also as a file is missing; nothing is written.
+        FileWriteError: if the output is none of these, or can not be written.
+    """
+    return _updated(source, output, exclude_defaults=False, update_hashes=True)
+
+
+def _updated(
+    source: Any, output: str | Path | None, *, exclude_defaults: bool, **options: Any
+) -> Update:
+    place = None if output is None else _checked_place(Path(output))
+    # without a look at the files bioimageio.spec forgets their sha256 where it converts
+    options["perform_io_checks"] = True
+    if hasattr(source, "validation_summary"):
+        before: dict[str, Any] = dict(dump_description(source))
+        description = built_description(source, dict, **options)
+    else:
+        before = fields_of_source(source)
+        description = load_description(source, **options)
+    if isinstance(description, InvalidDescr):
+        as_model(description)  # says why it is none
+    after = dict(dump_description(description, exclude_defaults=exclude_defaults))
+    if "covers" not in before:
+        after.pop("covers", None)  # one that was drawn just now lies somewhere else
+    after = _in_order_of(before, after)
+    update = Update(description, _diff(before, after, description.file_name))
+    if place is not None:
+        _write(update, after, place)
+    return update
+
+
+def _checked_place(output: Path) -> Path:
+    if output.suffix in {".yaml", ".yml", ".zip"}:
+        check_place(output)
+        return output
+    if output.suffix and not output.is_dir():
+        raise FileWriteError(
+            f"{output} is no place for a description",
+            expected="a .yaml file, a .zip archive, or a folder",
+            got=output.suffix,
+        )
+    return check_new(output)
+
+
+def _write(update: Update, fields: Mapping[str, Any], place: Path) -> None:
+    if place.suffix == ".zip":
+        save_bioimageio_package(update.description, output_path=place)
+    elif place.suffix not in {".yaml", ".yml"}:
+        save_bioimageio_package_as_folder(update.description, output_path=place)
+    elif not _is_beside(place, update.description.root):
+        raise FileWriteError(
+            f"{place} is not beside the files that it names",
+            expected=f"a file in {update.description.root}",
+            remedy="write a folder or a .zip archive, which gets all of its files",
+        )
+    elif update.diff or not place.exists():
+        with written_whole(place) as temporary:
+            temporary.write_text(_yaml(fields), encoding="utf-8")
+
+
+def _is_beside(place: Path, root: Any) -> bool:
+    return isinstance(root, Path) and place.absolute().parent.resolve() == root.resolve()
+
+
+def _diff(before: Mapping[str, Any], after: Mapping[str, Any], name: str | None) -> str:
+    old, new = (_yaml(fields).splitlines(keepends=True) for fields in (before, after))
+    name = name or "bioimageio.yaml"
+    return "".join(difflib.unified_diff(old, new, name, f"{name} (updated)", n=2))
+
+
+def _yaml(fields: Mapping[str, Any]) -> str:
+    text = io.StringIO()
+    save_bioimageio_yaml_only(dict(fields), text)
+    return text.getvalue()
+
+
+def _in_order_of(before: Any, after: Any) -> Any:
+    """The new fields in the order of the old ones, so that none is shown for its place alone."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        names = [
+            *(name for name in before if name in after),
+            *(n for n in after if n not in before),
+        ]
+        return {name: _in_order_of(before.get(name), after[name]) for name in names}
+    if isinstance(before, list) and isinstance(after, list):
+        old = [*before, *[None] * len(after)]
+        return [_in_order_of(a, b) for a, b in zip(old, after)]  # noqa: B905
+    return after
