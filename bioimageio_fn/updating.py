@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from .contract.files import architecture_of
 from .descriptions import (
     InvalidDescr,
     built_description,
@@ -23,8 +25,8 @@ from .descriptions import (
     save_bioimageio_yaml_only,
 )
 from .errors import FileWriteError
-from .files import check_new, check_place, written_whole
-from .package import as_model, fields_of_source, load_description
+from .files import check_new, check_place, sha256_of, written_whole
+from .package import as_model, fields_of_source, load_description, local_file
 
 __all__ = ["Update", "update_format", "update_hashes"]
 
@@ -68,7 +70,9 @@ def update_format(source: Any, *, output: str | Path | None = None) -> Update:
             ...
         bioimageio_fn.errors.FileWriteError: model.txt is no place for a description: ...
     """
-    return _updated(source, output, exclude_defaults=True, format_version="latest")
+    return _updated(
+        source, output, lambda _, fields: fields, exclude_defaults=True, format_version="latest"
+    )
 
 
 def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
@@ -87,23 +91,24 @@ def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
         DescriptionError: if it is invalid, also as a file is missing; nothing is written.
         FileWriteError: if the output is none of these, or can not be written.
     """
-    return _updated(source, output, exclude_defaults=False, update_hashes=True)
+    return _updated(source, output, _with_new_hashes, exclude_defaults=False)
 
 
 def _updated(
-    source: Any, output: str | Path | None, *, exclude_defaults: bool, **options: Any
+    source: Any,
+    output: str | Path | None,
+    change: Callable[[Any, dict[str, Any]], dict[str, Any]],
+    *,
+    exclude_defaults: bool,
+    **options: Any,
 ) -> Update:
     place = None if output is None else _checked_place(Path(output))
+    opened = _valid(load_description(source, perform_io_checks=False))
+    before = dict(dump_description(source)) if source is opened else fields_of_source(source)
     # without a look at the files bioimageio.spec forgets their sha256 where it converts
-    options["perform_io_checks"] = True
-    if hasattr(source, "validation_summary"):
-        before: dict[str, Any] = dict(dump_description(source))
-        description = built_description(source, dict, **options)
-    else:
-        before = fields_of_source(source)
-        description = load_description(source, **options)
-    if isinstance(description, InvalidDescr):
-        as_model(description)  # says why it is none
+    description = _valid(
+        built_description(opened, partial(change, opened), perform_io_checks=True, **options)
+    )
     after = dict(dump_description(description, exclude_defaults=exclude_defaults))
     if "covers" not in before:
         after.pop("covers", None)  # one that was drawn just now lies somewhere else
@@ -112,6 +117,29 @@ def _updated(
     if place is not None:
         _write(update, after, place)
     return update
+
+
+def _valid(description: Any) -> Any:
+    return as_model(description) if isinstance(description, InvalidDescr) else description
+
+
+def _with_new_hashes(description: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without the sha256 of files, which are then filled in; `config` is not looked at.
+
+    That of code in format 0.4 is filled in here, as it has to be there.
+    """
+    bare = {n: v if n == "config" else _without_hashes(v) for n, v in fields.items()}
+    entry = (bare.get("weights") or {}).get("pytorch_state_dict") or {}
+    if "architecture_sha256" in entry and (file := architecture_of(description).file) is not None:
+        entry["architecture_sha256"] = sha256_of(local_file(attrs.evolve(file, sha256=None)))
+    return bare
+
+
+def _without_hashes(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        kept = {n: v for n, v in value.items() if not (n == "sha256" and "source" in value)}
+        return {name: _without_hashes(inner) for name, inner in kept.items()}
+    return [_without_hashes(v) for v in value] if isinstance(value, list) else value
 
 
 def _checked_place(output: Path) -> Path:

@@ -12,7 +12,7 @@ import io
 import json
 
 import numpy as np
-from descriptions import axis05, model05, sized, tensor05, write
+from descriptions import image04, image05, sized, write
 from networks import described, images, network
 
 KINDS = (
@@ -154,24 +154,22 @@ def written(folder, model, kind, content, tensors, *, more=None, code=UNET):
     return path
 
 
-def of_code(folder, code, *, size=None, tensors=None, callable_="Net", **fields):
-    """A model of one 2D image whose network is the class `Net` of some code, without weights."""
+def of_code(folder, code, *, fixed=False, tensors=None, version="0.5"):
+    """A model of one 2D image whose network is the class `Net` of some code."""
     import torch
 
     found = {"__name__": "reference_networks"}
     exec(code, found)
-    net = found[callable_]().eval()
-    raw = image("pytorch_state_dict", shape=(8, 10) if size is None else size)
+    net = found["Net"]().eval()
+    raw = image("pytorch_state_dict", shape=(8, 10))
     with torch.no_grad():
         out = net(torch.tensor(raw)).numpy()
-    axes = [axis05("b"), axis05("c", 1)]
-    space = [axis05(a, sized(4, 2) if size is None else n) for a, n in zip("yx", raw.shape[2:])]  # noqa: B905
-    described_ = model05(
-        [tensor05("raw", [*axes, *space])],
-        [tensor05("out", [*axes, *(axis05(a, {"tensor_id": "raw", "axis_id": a}) for a in "yx")])],
-        **fields,
-    )
+    options = {"smallest": 4, "by": 2} if version == "0.4" else {"size": sized(4, 2)}
+    model = {"0.4": image04, "0.5": image05}[version](**options)
+    if fixed:
+        batch, _, y, x = model["inputs"][0]["axes"]
+        batch["size"], y["size"], x["size"] = 1, 8, 10
     given = {"raw": raw, "out": out} | dict(tensors or {})
-    more = {"callable": callable_, "kwargs": {}}
+    more = {"callable": "Net", "kwargs": {}}
     content = saved(net.state_dict())
-    return written(folder, described_, "pytorch_state_dict", content, given, more=more, code=code)
+    return written(folder, model, "pytorch_state_dict", content, given, more=more, code=code)

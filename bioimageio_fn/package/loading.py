@@ -45,8 +45,7 @@ def load_description(
     Args:
         source: folder, `bioimageio.yaml`, zip archive, URL, or id of the BioImage.IO collection.
         format_version, sha256, options: as of `bioimageio.spec.load_description` (the latter are
-            `perform_io_checks`, `known_files`, `progressbar`); `update_hashes` takes files as they
-            are, and describes them so.
+            `perform_io_checks`, `known_files`, `progressbar`).
 
     Returns:
         The description; `InvalidDescr` if it does not validate.

@@ -90,7 +90,7 @@ def add_weights(
 
 @attrs.frozen
 class _Way:
-    """From which formats to which, and by which converters."""
+    """From which formats to which, and by which converters that can be used here."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
@@ -113,32 +113,20 @@ def _way(description: Any, source: str | None, target: str | None) -> _Way:
     if target in there:
         raise WeightsFormatError("the model has weights of this format", got=target)
     sources = there if source is None else (source,)
-    reach = partial(_targets, sources, there, target)
+    wanted = tuple(dict.fromkeys(c.target for c in CONVERTERS)) if target is None else (target,)
+    targets = tuple(name for name in wanted if name not in there)
     usable = tuple(c for c in CONVERTERS if why_not(c) is None)
-    targets = reach(usable)
-    if not targets:
-        raise _no_way(sources, reach(CONVERTERS), target)
-    starts = {path[0].source for t in targets if (path := shortest_path(usable, sources, t))}
-    first = sorted(sources, key=lambda name: name not in starts)
-    return _Way(tuple(first), targets, usable)
+    paths = [path for name in targets if (path := shortest_path(usable, sources, name))]
+    if not paths:
+        raise _no_way(sources, targets, target)
+    # evidence is made with weights that are converted: others may not even run
+    starts = {path[0].source for path in paths}
+    return _Way(tuple(sorted(sources, key=lambda name: name not in starts)), targets, usable)
 
 
-def _targets(
-    sources: Sequence[str],
-    there: Sequence[str],
-    target: str | None,
-    converters: Sequence[Converter],
-) -> tuple[str, ...]:
-    """The formats that are wanted and can be reached."""
-    wanted = dict.fromkeys(c.target for c in CONVERTERS) if target is None else (target,)
-    return tuple(
-        t for t in wanted if t not in there and shortest_path(converters, sources, t) is not None
-    )
-
-
-def _no_way(sources: Sequence[str], possible: Sequence[str], target: str | None) -> Exception:
+def _no_way(sources: Sequence[str], targets: Sequence[str], target: str | None) -> Exception:
     """Why nothing can be done: for want of a package, or as there is no converter."""
-    for name in possible:
+    for name in targets:
         for converter in shortest_path(CONVERTERS, sources, name) or ():
             if (problem := why_not(converter)) is not None:
                 problem.what = f"{converter} can not be done here: {problem.what}"

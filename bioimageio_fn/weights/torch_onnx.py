@@ -20,18 +20,14 @@ LARGEST = 2**31 - 2**24
 """Bytes that a file of ONNX may have, with room for the graph."""
 
 
-def exported(task: Task, *, largest: int = LARGEST) -> Made:
-    """A module, by `torch.export`.
-
-    Args:
-        task: the weights, of PyTorch.
-        largest: bytes of numbers that lie in the graph itself.
-    """
+def exported(task: Task) -> Made:
+    """A module, by `torch.export`."""
     import torch
 
     module = described_module(task)
     path = task.folder / "weights.onnx"
-    beside = sum(t.numel() * t.element_size() for t in module.state_dict().values()) > largest
+    size = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    beside = size > LARGEST
     with quiet(task):
         torch.onnx.export(
             module,
