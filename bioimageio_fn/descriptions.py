@@ -128,7 +128,7 @@ def save_bioimageio_package(
     opened = _with_weights(_opened(source), weights_priority_order)
     options["weights_priority_order"] = weights_priority_order
     save = bioimageio.spec.save_bioimageio_package
-    with _named(opened):
+    with _apart(opened):
         if output_path is None:
             return save(opened, **options)
         with written_whole(Path(output_path)) as temporary:
@@ -162,7 +162,7 @@ def save_bioimageio_package_as_folder(
     opened = _with_weights(_opened(source), weights_priority_order)
     options["weights_priority_order"] = weights_priority_order
     check_new(place)
-    with _named(opened), written_whole(place) as temporary:
+    with _apart(opened), written_whole(place) as temporary:
         bioimageio.spec.save_bioimageio_package_as_folder(opened, output_path=temporary, **options)
     return place
 
@@ -179,10 +179,15 @@ def _with_weights(opened: Any, wanted: Sequence[str] | None) -> Any:
     )
 
 
-def _named(opened: Any) -> Any:
-    """A context in which the description keeps the name of its file."""
+def _apart(opened: Any) -> Any:
+    """A context to save a description in: it keeps the name of its file.
+
+    What is packed is checked where it is read. bioimageio.spec would look at files once more, and
+    remember their sha256 by names that files of other packages have, too.
+    """
     name = getattr(opened, "file_name", None) or "bioimageio.yaml"
-    return bioimageio.spec.get_validation_context().replace(file_name=name)
+    context = bioimageio.spec.get_validation_context()
+    return context.replace(file_name=name, perform_io_checks=False, known_files={})
 
 
 def _opened(source: Any) -> Any:

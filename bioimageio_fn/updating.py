@@ -10,6 +10,7 @@ import difflib
 import io
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,7 @@ def update_format(source: Any, *, output: str | Path | None = None) -> Update:
             ...
         bioimageio_fn.errors.FileWriteError: model.txt is no place for a description: ...
     """
-    return _updated(
-        source, output, lambda _, fields: fields, exclude_defaults=True, format_version="latest"
-    )
+    return _updated(source, output, lambda _, fields: fields, format_version="latest")
 
 
 def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
@@ -91,15 +90,13 @@ def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
         DescriptionError: if it is invalid, also as a file is missing; nothing is written.
         FileWriteError: if the output is none of these, or can not be written.
     """
-    return _updated(source, output, _with_new_hashes, exclude_defaults=False)
+    return _updated(source, output, _with_new_hashes)
 
 
 def _updated(
     source: Any,
     output: str | Path | None,
     change: Callable[[Any, dict[str, Any]], dict[str, Any]],
-    *,
-    exclude_defaults: bool,
     **options: Any,
 ) -> Update:
     place = None if output is None else _checked_place(Path(output))
@@ -109,10 +106,13 @@ def _updated(
     description = _valid(
         built_description(opened, partial(change, opened), perform_io_checks=True, **options)
     )
-    after = dict(dump_description(description, exclude_defaults=exclude_defaults))
+    after = _lean(
+        before,
+        dump_description(description),
+        dump_description(description, exclude_defaults=True),
+    )
     if "covers" not in before:
         after.pop("covers", None)  # one that was drawn just now lies somewhere else
-    after = _in_order_of(before, after)
     update = Update(description, _diff(before, after, description.file_name))
     if place is not None:
         _write(update, after, place)
@@ -187,15 +187,21 @@ def _yaml(fields: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _in_order_of(before: Any, after: Any) -> Any:
-    """The new fields in the order of the old ones, so that none is shown for its place alone."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        names = [
-            *(name for name in before if name in after),
-            *(n for n in after if n not in before),
-        ]
-        return {name: _in_order_of(before.get(name), after[name]) for name in names}
-    if isinstance(before, list) and isinstance(after, list):
-        old = [*before, *[None] * len(after)]
-        return [_in_order_of(a, b) for a, b in zip(old, after)]  # noqa: B905
-    return after
+def _lean(before: Any, after: Any, bare: Any) -> Any:
+    """The new fields in the order of the old ones; defaults are left out where they were before.
+
+    Args:
+        before: the old fields.
+        after: the new fields.
+        bare: the new fields without those that are defaults.
+    """
+    if isinstance(after, Mapping):
+        old, short = (x if isinstance(x, Mapping) else {} for x in (before, bare))
+        names = [*(n for n in old if n in after), *(n for n in short if n not in old)]
+        return {n: _lean(old.get(n), after[n], short.get(n)) for n in names}
+    if isinstance(after, list):
+        olds, shorts = (x if isinstance(x, list) else [] for x in (before, bare))
+        return [_lean(*items) for items in zip_longest(olds[: len(after)], after, shorts)]
+    # 0.0 for 0 is no change
+    numbers = all(isinstance(v, (int, float)) for v in (before, after))
+    return before if numbers and before == after and not isinstance(after, bool) else after
