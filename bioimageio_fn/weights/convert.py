@@ -6,6 +6,7 @@ folder; whatever goes wrong is an `Attempt` that says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,11 @@ def _misses(
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong, in one line."""
-    text = " ".join(str(error).split())
-    kind = "" if isinstance(error, BioimageioFnError) else f"{type(error).__name__}: "
-    return f"{kind}{text[:600]}" if text else type(error).__name__
+    """What is wrong, in one line; of errors of exporters what is at the bottom of them."""
+    if isinstance(error, BioimageioFnError):
+        return " ".join(str(error).split())
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = " ".join(re.sub("\x1b\\[[0-9;]*m", "", str(cause)).split())  # without its colours
+    return f"{type(cause).__name__}: {text[:300]}" if text else type(cause).__name__

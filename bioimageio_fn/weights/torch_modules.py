@@ -6,11 +6,11 @@ it knows; its inputs and outputs are in the order of the description, whatever i
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 from ..backends.modules import called
@@ -80,7 +80,7 @@ def torch_version() -> str:
     return str(torch.__version__).partition("+")[0]
 
 
-@contextlib.contextmanager
+@contextmanager
 def quiet(task: Task) -> Iterator[None]:
     """Keep what the exporters say of themselves from users, unless they asked for it."""
     if task.verbose:
@@ -88,12 +88,22 @@ def quiet(task: Task) -> Iterator[None]:
             warnings.simplefilter("default")
             yield
         return
-    logger = logging.getLogger("torch.onnx._internal.exporter")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+_LOGGERS = ("torch.onnx._internal.exporter", "torch.fx.experimental.symbolic_shapes")
+"""What speaks of packages that are not needed, and of what an error says once more."""
