@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .blocks.plan import plan_blocks as plan_blocks
     from .blocks.records import BlockPlan as BlockPlan
     from .blocks.split import split as split
+    from .calibration import Calibration as Calibration
+    from .calibration import PixelSize as PixelSize
     from .contract.describing import describe_0_4 as describe_0_4
     from .contract.describing import describe_0_5 as describe_0_5
     from .contract.read import model_contract as model_contract
@@ -101,6 +103,7 @@ _NAMES = {
     "blocks.plan": ("plan_blocks",),
     "blocks.records": ("BlockPlan",),
     "blocks.split": ("split",),
+    "calibration": ("Calibration", "PixelSize"),
     "contract.describing": ("describe_0_4", "describe_0_5"),
     "contract.read": ("model_contract",),
     "contract.records": ("ModelContract",),

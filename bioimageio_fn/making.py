@@ -13,6 +13,7 @@ import attrs
 from immutabledict import immutabledict
 
 from .backends.choose import Backend, load_backend
+from .contract.files import FileRef, attachments_of
 from .contract.read import model_contract
 from .contract.records import FixedSize, ModelContract, TensorContract
 from .errors import (
@@ -95,8 +96,9 @@ def create_prediction_pipeline(
     """
     description = described(bioimageio_model)
     contract = model_contract(description)
+    beside = attachments_of(description)
     preprocess, postprocess = (
-        _chain(ts, trust_code=trust_code) for ts in (contract.inputs, contract.outputs)
+        _chain(tensors, beside, trust_code) for tensors in (contract.inputs, contract.outputs)
     )
     check_chains(contract, preprocess, postprocess)
     _check_statistics(fixed_dataset_statistics, (*preprocess, *postprocess))
@@ -121,11 +123,13 @@ def create_prediction_pipeline(
     )
 
 
-def _chain(tensors: tuple[TensorContract, ...], *, trust_code: TrustCode) -> Chain:
+def _chain(
+    tensors: Sequence[TensorContract], beside: Sequence[FileRef], trust_code: TrustCode
+) -> Chain:
     order = [tensor.id for tensor in tensors]
     return compose(
         *(
-            ready(step, tensor.id, order, trust_code=trust_code)
+            ready(step, tensor.id, order, beside=beside, trust_code=trust_code)
             if isinstance(step, Custom)
             else Transform(step, tensor.id)
             for tensor in tensors

@@ -16,12 +16,15 @@ import attrs
 from immutabledict import immutabledict
 
 from .arrays import warn_of_loss
+from .axes import MemberId
 from .backends.choose import Backend
 from .blocks.choose import MemoryModel
 from .blocks.join import Join, crop
 from .blocks.merge import Create
 from .blocks.plan import plan_blocks
 from .blocks.records import BlockPlan
+from .calibration import Calibration
+from .contract.calibrating import calibrated, output_calibrations
 from .contract.records import ModelContract
 from .ending import ended
 from .errors import BlockError, OutOfMemoryError
@@ -174,7 +177,8 @@ def run(
         scratch: likewise for what the network gives, where postprocessing needs the whole of it.
 
     Returns:
-        The outputs as described, of the size that the inputs have.
+        The outputs as described, of the size that the inputs have; with pixel sizes, if the inputs
+        have them.
 
     Raises:
         AxesError, SizeError, MissingMemberError, UnknownMemberError: if the inputs are not those
@@ -303,7 +307,7 @@ def _completed(
         for name, view in views.items()
     }
     _say(lost)
-    result = Sample(members, id=work.sample.id)
+    result = calibrated(Sample(members, id=work.sample.id), _calibrations(work))
     if carried is None:
         return result, None
     return result, Carried(
@@ -331,6 +335,12 @@ def _smaller(
             remedy="free memory, allow more of it, or take another device",
         ) from none
     return attrs.evolve(found, memory=None if memory is None else memory.of(found.pixels))
+
+
+def _calibrations(work: Work) -> dict[MemberId, Calibration]:
+    """Of the outputs, as the inputs are calibrated."""
+    inputs = {name: tensor.calibration for name, tensor in work.sample.members.items()}
+    return output_calibrations(work.contract, inputs)
 
 
 def _say(lost: set[str]) -> None:
@@ -379,10 +389,11 @@ def predict_blocks(
 def _one_by_one(work: Work, on_progress: OnProgress | None) -> Iterator[SampleBlock]:
     lost: set[str] = set()
     tell(on_progress, 0, work.plan.count)
+    calibrations = _calibrations(work)
     finished = finished_blocks(work, lost)
     with closed_behind(finished):
         for done, block in enumerate(finished, 1):
-            yield block
+            yield attrs.evolve(block, sample=calibrated(block.sample, calibrations))
             tell(on_progress, done, work.plan.count)
     _say(lost)
 

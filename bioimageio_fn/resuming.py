@@ -19,6 +19,7 @@ from .axes import AxisId, MemberId
 from .blocks.join import Join, crop
 from .blocks.merge import Create, written
 from .blocks.records import BlockPlan, block_metas
+from .calibration import Calibration
 from .overlap import closed_behind
 from .sample import BlockMeta, Sample
 from .streaming import Work, finished_blocks
@@ -63,7 +64,7 @@ def merged(
         BlockError, BackendError: as `merge`, and as the network raises.
     """
     targets: dict[MemberId, Any] = {}
-    axes: dict[MemberId, tuple[AxisId, ...]] = {}
+    labels: dict[MemberId, tuple[tuple[AxisId, ...], Calibration]] = {}
     done: set[int] = set()
     while True:
         count, skip = work.plan.count, frozenset(done)
@@ -75,7 +76,7 @@ def merged(
             with closed_behind(finished, blocks):
                 for block in blocks:
                     done.add(block.meta.index)
-                    axes |= {name: tensor.axes for name, tensor in block.sample.members.items()}
+                    labels |= {n: (t.axes, t.calibration) for n, t in block.sample.members.items()}
                     tell(on_progress, len(done), count)
             break
         except MemoryError as error:
@@ -87,7 +88,7 @@ def merged(
             done = _finished_already(work, done, other.plan)
             work = other
         gc.collect()  # frames of the error hold what was too large
-    members = {name: Tensor(target, axes[name]) for name, target in targets.items()}
+    members = {n: Tensor(target, *labels[n]) for n, target in targets.items()}
     return Sample(members, id=work.sample.id), work
 
 

@@ -208,4 +208,4 @@ def _reopened(path: Path, spec: TensorSpec) -> Tensor:
     tensor = transpose(insert_axes(Tensor(image, axes), missing), spec.axes)
     if tensor.dtype == spec.dtype:
         return tensor
-    return Tensor(Mapped(tensor.data, [Cast(spec.dtype)]), tensor.axes)
+    return attrs.evolve(tensor, data=Mapped(tensor.data, [Cast(spec.dtype)]))

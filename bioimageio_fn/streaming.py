@@ -126,7 +126,7 @@ def _paddable(sample: Sample, contract: ModelContract, plan: BlockPlan) -> Sampl
 def _cast(tensor: Tensor, dtype: str) -> Tensor:
     """The tensor in another type; a lazy one is cast where it is read."""
     if is_lazy(tensor.data):
-        return Tensor(Mapped(tensor.data, [Cast(dtype)]), tensor.axes)
+        return attrs.evolve(tensor, data=Mapped(tensor.data, [Cast(dtype)]))
     return astype(tensor, dtype)
 
 

@@ -6,7 +6,8 @@ What holds here:
 - data are not copied by making a tensor, slicing, cropping, transposing, or adding single axes;
 - slicing a lazy source (memmap, Zarr, h5py) reads only that region, and transposing it or adding
   and dropping single axes reads nothing;
-- axes are always named, never counted.
+- axes are always named, never counted;
+- what is known of the pixels (`calibration`) goes with them: functions that keep pixels keep it.
 
 A read-only view still shows what its owner writes to the array later: do not write to an array
 that a tensor was made of.
@@ -23,6 +24,7 @@ import numpy as np
 
 from .arrays import DTYPES, Array, as_array, cast, dtype_name, is_lazy, namespace, to_numpy
 from .axes import AxisId, as_axes, permutation
+from .calibration import UNKNOWN, Calibration
 from .errors import ArrayError, AxesError, OperationError, SizeError
 from .lazy import Rearranged
 
@@ -79,13 +81,14 @@ def _array_like(data: Any) -> Array:
 class Tensor:
     """A named view on an array.
 
-    Tensors are equal if axes, data type, shape and every value are equal (NaN equals NaN). They
-    have no hash, as they hold arrays.
+    Tensors are equal if axes, data type, shape, calibration and every value are equal (NaN equals
+    NaN). They have no hash, as they hold arrays.
 
     Args:
         data: anything with shape, dtype and basic slicing: NumPy, PyTorch, Dask, Zarr, h5py,
             memmap; or numbers in (nested) lists. Not copied.
         axes: one id for each dimension, as letters or ids.
+        calibration: pixel sizes and channel names, where they are known.
 
     Raises:
         AxesError: if the number of axes is not that of the dimensions.
@@ -101,6 +104,7 @@ class Tensor:
 
     data: Array = attrs.field(converter=_read_only)
     axes: tuple[AxisId, ...] = attrs.field(converter=as_axes)
+    calibration: Calibration = UNKNOWN
 
     @axes.validator
     def _one_for_each_dimension(self, _: object, axes: tuple[AxisId, ...]) -> None:
@@ -142,7 +146,8 @@ class Tensor:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Tensor):
             return NotImplemented
-        if (self.axes, self.shape, self.dtype) != (other.axes, other.shape, other.dtype):
+        mine = (self.axes, self.shape, self.dtype, self.calibration)
+        if mine != (other.axes, other.shape, other.dtype, other.calibration):
             return False
         return np.array_equal(np.asarray(self), np.asarray(other), equal_nan="float" in self.dtype)
 
@@ -150,7 +155,7 @@ class Tensor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # through the constructor: unpickled NumPy arrays are writable
-        return type(self), (self.data, tuple(map(str, self.axes)))
+        return type(self), (self.data, tuple(map(str, self.axes)), self.calibration)
 
 
 def _check_axes(tensor: Tensor, axes: Iterable[str]) -> None:
@@ -186,7 +191,7 @@ def slice_axes(tensor: Tensor, regions: Mapping[Id, tuple[int, int]]) -> Tensor:
                 got=f"({start}, {stop})",
             )
         key.append(slice(start, stop) if axis in by_id else slice(None))
-    return Tensor(tensor.data[tuple(key)], tensor.axes) if by_id else tensor
+    return Tensor(tensor.data[tuple(key)], tensor.axes, tensor.calibration) if by_id else tensor
 
 
 def crop(tensor: Tensor, widths: Mapping[Id, tuple[int, int]]) -> Tensor:
@@ -257,7 +262,7 @@ def pad(
         if after:
             parts.append(_border(data, position, range(size, size + after), mode, value))
         data = xp.concat(parts, axis=position)
-    return Tensor(data, tensor.axes)
+    return Tensor(data, tensor.axes, tensor.calibration)
 
 
 def holds(dtype: str, value: float) -> bool:
@@ -320,9 +325,9 @@ def transpose(tensor: Tensor, axes: str | Iterable[str]) -> Tensor:
     if order == tuple(range(len(order))):
         return tensor
     if is_lazy(tensor.data):
-        return Tensor(Rearranged(tensor.data, order), wanted)
+        return Tensor(Rearranged(tensor.data, order), wanted, tensor.calibration)
     data = tensor.data
-    return Tensor(namespace(data).permute_dims(data, order), wanted)
+    return Tensor(namespace(data).permute_dims(data, order), wanted, tensor.calibration)
 
 
 def insert_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
@@ -337,10 +342,9 @@ def insert_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
         return tensor
     axes = (*new, *tensor.axes)
     if is_lazy(tensor.data):
-        return Tensor(
-            Rearranged(tensor.data, (*(None,) * len(new), *range(len(tensor.axes)))), axes
-        )
-    return Tensor(tensor.data[(*(None,) * len(new), ...)], axes)
+        order = (*(None,) * len(new), *range(len(tensor.axes)))
+        return Tensor(Rearranged(tensor.data, order), axes, tensor.calibration)
+    return Tensor(tensor.data[(*(None,) * len(new), ...)], axes, tensor.calibration)
 
 
 def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
@@ -368,9 +372,9 @@ def drop_axes(tensor: Tensor, axes: Iterable[str]) -> Tensor:
     kept = [i for i, axis in enumerate(tensor.axes) if axis not in dropped]
     axes = [tensor.axes[i] for i in kept]
     if is_lazy(tensor.data):
-        return Tensor(Rearranged(tensor.data, kept), axes)
+        return Tensor(Rearranged(tensor.data, kept), axes, tensor.calibration)
     key = tuple(slice(None) if i in kept else 0 for i in range(len(tensor.axes)))
-    return Tensor(tensor.data[key], axes)
+    return Tensor(tensor.data[key], axes, tensor.calibration)
 
 
 def astype(tensor: Tensor, dtype: str) -> Tensor:
@@ -382,7 +386,7 @@ def astype(tensor: Tensor, dtype: str) -> Tensor:
     """
     data = as_array(tensor.data)
     result = cast(data, dtype)
-    return tensor if result is tensor.data else Tensor(result, tensor.axes)
+    return tensor if result is tensor.data else Tensor(result, tensor.axes, tensor.calibration)
 
 
 def stack(tensors: Sequence[Tensor], axis: str) -> Tensor:
@@ -404,4 +408,5 @@ def stack(tensors: Sequence[Tensor], axis: str) -> Tensor:
                 "tensors of different form can not be stacked", expected=first, got=other
             )
     arrays = [as_array(t.data) for t in tensors]
-    return Tensor(namespace(arrays[0]).stack(arrays, axis=0), (AxisId(axis), *first.axes))
+    data = namespace(arrays[0]).stack(arrays, axis=0)
+    return Tensor(data, (AxisId(axis), *first.axes), first.calibration)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from importlib import import_module, machinery
 from pathlib import Path
@@ -22,17 +22,18 @@ from typing import Any, TypeAlias
 import attrs
 
 from .axes import MemberId
-from .contract.files import FileRef, check_sha256
+from .contract.files import FileRef, check_sha256, file_ref
 from .errors import DescriptionError, MissingDependencyError, UntrustedCodeError
 from .files import sha256_of
 from .ops.custom import Custom, Ready
-from .package import local_file
+from .package import local_file, staged
 
 __all__ = [
     "Consent",
     "FileCode",
     "LibraryCode",
     "TrustCode",
+    "code_of_package",
     "consent",
     "importable",
     "ready",
@@ -196,8 +197,54 @@ class LibraryCode:
         return _defined(module, self.name, self.module)
 
 
+def code_of_package(
+    file: FileRef,
+    name: str,
+    beside: Sequence[FileRef],
+    said: Consent,
+    what: str,
+    *,
+    instead: str | None = None,
+    **place: str,
+) -> FileCode:
+    """Code in a file of a package, if the caller consents to it.
+
+    The files that the description declares are staged beside it, so that it finds those that it
+    opens.
+
+    Args:
+        file: the Python file.
+        name: of the class or function in it.
+        beside: the other files that the description declares.
+        said: what the caller has said about code. Of a set of sha256 values every file that Python
+            can import has to have its own: what lies beside the code can be run by it.
+        what, instead, place: for the error, as of `FileCode.check`.
+
+    Raises:
+        UntrustedCodeError: if the caller does not.
+        MissingFileError, HashMismatchError: if a file is not there, or not the one described.
+    """
+    _code(file, name, said).check(what, instead=instead, **place)
+    for ref in beside:
+        if importable(ref.name):
+            near = _code(ref, "all", said)
+            near.check("what lies beside it can be run by it", instead=instead, **place)
+    folder = staged([file, *beside])
+    return attrs.evolve(_code(file, name, said), path=folder / file.place)
+
+
+def _code(ref: FileRef, name: str, said: Consent) -> FileCode:
+    path = local_file(ref)
+    return FileCode(path, sha256_of(path), name, said)
+
+
 def ready(
-    op: Custom, member: MemberId, order: Iterable[MemberId], *, trust_code: TrustCode
+    op: Custom,
+    member: MemberId,
+    order: Iterable[MemberId],
+    *,
+    beside: Sequence[FileRef] = (),
+    trust_code: TrustCode,
 ) -> Ready:
     """A custom step that can be run.
 
@@ -205,6 +252,7 @@ def ready(
         op: the step as described.
         member: the output tensor that it belongs to.
         order: ids of all output tensors, as described.
+        beside: the other files that the description declares, which it may open.
         trust_code: what the caller has said about the package's code.
 
     Raises:
@@ -212,9 +260,15 @@ def ready(
         MissingFileError, HashMismatchError: if its file is not there, or not the one described.
         DescriptionError: if the file does not define what the step names.
     """
-    path = local_file(FileRef(op.source, op.sha256))
-    code = FileCode(path, sha256_of(path), op.callable, trust_code)
-    code.check("this model runs code of its own", tensor=member, step=op.name)
+    code = code_of_package(
+        file_ref(op.source, op.sha256),
+        op.callable,
+        beside,
+        consent(trust_code),
+        "this model runs code of its own",
+        tensor=member,
+        step=op.name,
+    )
     code()
     return Ready(op, member, tuple(order), code)
 

@@ -100,6 +100,44 @@ def test_code_of_a_file_runs_with_consent(source, canary, given):
     assert float(pipeline([[3.0] * 8] * 8)["out"].data[0, 0, 0, 0]) == 6
 
 
+STEP_WITH_A_TABLE = """
+from pathlib import Path
+
+def double():
+    factor = float((Path(__file__).parent / "table.txt").read_text())
+    return lambda x: x * factor
+"""
+
+
+def with_attachment(source, name, text):
+    other = source.parent / "elsewhere" / name
+    other.parent.mkdir()
+    other.write_text(text, encoding="utf-8")
+    step = {"id": "custom", "callable": "double", "source": str(source), "sha256": digest(source)}
+    attached = [{"source": str(other), "sha256": digest(other)}]
+    return other, build({**image05(post=[step]), "attachments": attached})
+
+
+def test_a_step_finds_what_the_description_attaches_beside_it(source):
+    source.write_text(STEP_WITH_A_TABLE, encoding="utf-8")
+    _, model = with_attachment(source, "table.txt", "7")
+
+    pipeline = fn.create_prediction_pipeline(model, backend=lambda x: (x,), trust_code=True)
+
+    assert float(pipeline([[3.0] * 8] * 8)["out"].data[0, 0, 0, 0]) == 21
+
+
+def test_consent_to_a_step_is_none_to_code_attached_beside_it(source, canary):
+    other, model = with_attachment(source, "helper.py", "")
+
+    with pytest.raises(UntrustedCodeError, match="lies beside it can be run.*: all of helper.py"):
+        fn.create_prediction_pipeline(model, trust_code={digest(source)})
+    assert not canary.exists()
+    said = {digest(source), digest(other)}
+    fn.create_prediction_pipeline(model, backend=lambda x: (x,), trust_code=said)
+    assert canary.exists()
+
+
 def test_a_setting_or_a_variable_is_no_consent(source, canary, monkeypatch):
     for name in ("TRUST_CODE", "BIOIMAGEIO_TRUST_CODE", "BIOIMAGEIO_ALLOW_PICKLE"):
         monkeypatch.setenv(name, "1")

@@ -106,38 +106,49 @@ def _checked_hdf5(file: Path | io.BytesIO, name: str | None = None) -> Any:
     """The config that an HDF5 file holds, if it has one, and refers to no other file."""
     import h5py
 
+    known_as = name or str(getattr(file, "name", file))
+    most = most_of(file.stat().st_size if isinstance(file, Path) else len(file.getbuffer()))
     with h5py.File(file, "r") as content:
-        link = _link_in(content)
-        if link is not None:
-            raise UnsafePackageError(
-                f"{name or getattr(file, 'name', file)} takes data from another file",
-                expected="an HDF5 file that holds all of its data",
-                got=link,
-            )
+        check_sizes(_sizes_of_data(content, known_as), most, known_as)
         return json.loads(content.attrs.get("model_config", "null"))
 
 
-def _link_in(group: Any) -> str | None:
-    """The first thing in an HDF5 group that lies in another file."""
+def _sizes_of_data(group: Any, name: str) -> Iterator[int]:
+    """How large each dataset is when it is unpacked.
+
+    Raises:
+        UnsafePackageError: if something lies in another file.
+    """
+    for part in _data_in(group):
+        if isinstance(part, str):
+            raise UnsafePackageError(
+                f"{name} takes data from another file",
+                expected="an HDF5 file that holds all of its data",
+                got=part,
+            )
+        yield int(part.nbytes)
+
+
+def _data_in(group: Any) -> Iterator[Any]:
+    """The datasets in an HDF5 group; in the place of what lies in another file, its name."""
     import h5py
 
     coming, met = [group], {_address(group)}
     while coming:
         part = coming.pop()
-        if isinstance(part, h5py.Dataset) and (part.external or part.is_virtual):
-            return str(part.name)
+        if isinstance(part, h5py.Dataset):
+            yield str(part.name) if part.external or part.is_virtual else part
         for name in part if isinstance(part, h5py.Group) else ():
             link = part.get(name, getlink=True)
             if isinstance(link, h5py.ExternalLink):
-                return f"{part.name}/{name}: {link.filename}"
-            if isinstance(link, h5py.SoftLink):
-                continue  # what it names in this file is met by itself
+                yield f"{part.name}/{name}: {link.filename}"
+            if not isinstance(link, h5py.HardLink):
+                continue  # what a soft link names in this file is met by itself
             member = part[name]
             # an object may lie in many groups, of which each may lie in many again
             if (address := _address(member)) not in met:
                 met.add(address)
                 coming.append(member)
-    return None
 
 
 def _address(member: Any) -> int:

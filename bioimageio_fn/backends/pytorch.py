@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import attrs
 from immutabledict import immutabledict
 
-from ..contract.files import Architecture, FileRef
+from ..contract.files import Architecture
 from ..errors import (
     BackendError,
     BioimageioFnWarning,
@@ -26,10 +26,8 @@ from ..errors import (
     MissingDependencyError,
     UnsafePackageError,
 )
-from ..files import sha256_of
 from ..ops.custom import frozen, plain
-from ..package import local_file, staged
-from ..trusted import Consent, FileCode, LibraryCode, TrustCode, consent, importable
+from ..trusted import FileCode, LibraryCode, TrustCode, code_of_package, consent
 from .modules import free_memory, network_of, torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
@@ -114,16 +112,11 @@ def _optional(parameter: inspect.Parameter) -> bool | None:
 def trusted_code(
     architecture: Architecture, trust_code: TrustCode, *, instead: str | None = None
 ) -> FileCode | LibraryCode:
-    """The code that makes a network, if the caller consents to it.
-
-    The files that the description declares are staged beside it, so that it finds those that it
-    opens.
+    """The code that makes a network, if the caller consents to it; see `code_of_package`.
 
     Args:
         architecture: as described.
-        trust_code: what the caller has said about the package's code. Of a set of sha256 values
-            every file that Python can import has to have its own: what lies beside the code can be
-            run by it.
+        trust_code: what the caller has said about the package's code.
         instead: another way on than consent, for the error.
 
     Raises:
@@ -135,18 +128,14 @@ def trusted_code(
         library = LibraryCode(architecture.module, architecture.callable, said)
         library.check(what, instead=instead)
         return library
-    _code(architecture.file, architecture.callable, said).check(what, instead=instead)
-    for ref in architecture.beside:
-        if importable(ref.name):
-            _code(ref, "all", said).check("what lies beside it can be run by it", instead=instead)
-    folder = staged([architecture.file, *architecture.beside])
-    code = _code(architecture.file, architecture.callable, said)
-    return attrs.evolve(code, path=folder / architecture.file.place)
-
-
-def _code(ref: FileRef, name: str, said: Consent) -> FileCode:
-    path = local_file(ref)
-    return FileCode(path, sha256_of(path), name, said)
+    return code_of_package(
+        architecture.file,
+        architecture.callable,
+        architecture.beside,
+        said,
+        what,
+        instead=instead,
+    )
 
 
 def _tensors(path: Path, device: str) -> Mapping[str, Any]:

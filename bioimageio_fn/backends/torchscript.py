@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 
+from ..archives import check_sizes, most_of
 from .modules import free_memory, network_of, torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
@@ -36,9 +39,14 @@ class TorchscriptBackend(Recipe):
         return network_of(module, inputs, device, channels_last=faster)
 
     def module(self, path: Path, device: str) -> Any:
-        """The `torch.jit.ScriptModule`."""
+        """The `torch.jit.ScriptModule`.
+
+        Raises:
+            UnsafePackageError: if more would be unpacked than the file can honestly hold.
+        """
         import torch
 
+        _check_sizes(path)
         with warnings.catch_warnings():
             # the models are published in this format; there is no other way to read them
             warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
@@ -48,6 +56,13 @@ class TorchscriptBackend(Recipe):
         """Free the network, on a GPU too; it is opened again when it is needed."""
         super().close()
         free_memory()
+
+
+def _check_sizes(path: Path) -> None:
+    # PyTorch packs the code of a module, not its tensors, and unpacks what an archive says
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        sizes = [member.file_size for member in archive.infolist()]
+        check_sizes(sizes, most_of(path.stat().st_size), path.name)
 
 
 # what fails, is slower, or gives something else where the channels of an image lie side by side

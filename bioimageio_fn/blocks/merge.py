@@ -17,6 +17,7 @@ import array_api_compat
 
 from ..arrays import as_array, namespace, to_numpy
 from ..axes import AxisId, MemberId
+from ..calibration import Calibration
 from ..errors import BackendError, BlockError, OutOfMemoryError
 from ..overlap import behind
 from ..sample import Region, Sample, SampleBlock
@@ -68,12 +69,13 @@ def merge(
         (6, True, 5999)
     """
     targets: dict[MemberId, Any] = {}
-    axes: dict[MemberId, tuple[AxisId, ...]] = {}
+    labels: dict[MemberId, tuple[tuple[AxisId, ...], Calibration]] = {}
     sample_id = None
     for block in written(blocks, plan, targets, join=join, create=create):
         sample_id = block.sample.id
-        axes |= {name: tensor.axes for name, tensor in block.sample.members.items()}
-    return Sample({n: Tensor(target, axes[n]) for n, target in targets.items()}, id=sample_id)
+        labels |= {n: (t.axes, t.calibration) for n, t in block.sample.members.items()}
+    members = {n: Tensor(target, *labels[n]) for n, target in targets.items()}
+    return Sample(members, id=sample_id)
 
 
 def written(

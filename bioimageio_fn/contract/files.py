@@ -20,8 +20,10 @@ __all__ = [
     "Architecture",
     "FileRef",
     "architecture_of",
+    "attachments_of",
     "check_sha256",
     "external_data",
+    "file_ref",
     "framework_version",
     "refs_of_test_tensors",
     "weights_refs",
@@ -76,7 +78,8 @@ def check_sha256(name: str, expected: str | None, digest: str) -> None:
         )
 
 
-def _ref(source: Any, sha256: object = None) -> FileRef:
+def file_ref(source: Any, sha256: object = None) -> FileRef:
+    """A file as a description names it: by its source, and the sha256 if it gives one."""
     digest = None if sha256 is None else str(sha256).lower()
     if hasattr(source, "get_absolute"):  # relative to the package
         return FileRef(source.absolute(), digest, str(source))
@@ -86,7 +89,7 @@ def _ref(source: Any, sha256: object = None) -> FileRef:
 def weights_refs(description: Any) -> dict[str, FileRef]:
     """The weights of a model, by format."""
     return {
-        str(name): _ref(entry.source, entry.sha256)
+        str(name): file_ref(entry.source, entry.sha256)
         for name, entry in description.weights.available_formats.items()
     }
 
@@ -95,7 +98,7 @@ def external_data(description: Any, weights_format: str) -> tuple[FileRef, ...]:
     """The files that weights open by name, and which have to lie beside them: ONNX has such."""
     entry = getattr(description.weights, weights_format)
     data = getattr(entry, "external_data", None)
-    return () if data is None else (_ref(data.source, data.sha256),)
+    return () if data is None else (file_ref(data.source, data.sha256),)
 
 
 def framework_version(description: Any, weights_format: str) -> str | None:
@@ -114,10 +117,10 @@ def refs_of_test_tensors(
     tensors = contract.inputs if kind == "inputs" else contract.outputs
     if hasattr(description, "test_inputs"):  # format 0.4: lists in the order of the tensors
         sources = description.test_inputs if kind == "inputs" else description.test_outputs
-        refs: list[FileRef | None] = [_ref(source) for source in sources]
+        refs: list[FileRef | None] = [file_ref(source) for source in sources]
     else:
         tests = [tensor.test_tensor for tensor in getattr(description, kind)]
-        refs = [None if t is None else _ref(t.source, t.sha256) for t in tests]
+        refs = [None if t is None else file_ref(t.source, t.sha256) for t in tests]
     return {tensor.id: ref for tensor, ref in zip(tensors, refs, strict=True)}
 
 
@@ -156,11 +159,11 @@ def architecture_of(description: Any) -> Architecture:
         module = getattr(described, "import_from", "")
     return Architecture(
         callable=str(name),
-        file=None if source is None else _ref(source, sha256),
+        file=None if source is None else file_ref(source, sha256),
         module=str(module),
         kwargs=kwargs,
         strict=getattr(entry, "strict", True),
-        beside=(*_dependencies(entry), *_attachments(description)),
+        beside=(*_dependencies(entry), *attachments_of(description)),
     )
 
 
@@ -168,12 +171,13 @@ def _dependencies(entry: Any) -> list[FileRef]:
     if entry.dependencies is None:
         return []
     if hasattr(entry.dependencies, "file"):  # format 0.4
-        return [_ref(entry.dependencies.file)]
-    return [_ref(entry.dependencies.source, entry.dependencies.sha256)]
+        return [file_ref(entry.dependencies.file)]
+    return [file_ref(entry.dependencies.source, entry.dependencies.sha256)]
 
 
-def _attachments(description: Any) -> list[FileRef]:
+def attachments_of(description: Any) -> list[FileRef]:
+    """Files that a description brings along, for whatever may open them."""
     attachments = description.attachments or ()
     if hasattr(attachments, "files"):  # format 0.4
-        return [_ref(source) for source in attachments.files]
-    return [_ref(attachment.source, attachment.sha256) for attachment in attachments]
+        return [file_ref(source) for source in attachments.files]
+    return [file_ref(attachment.source, attachment.sha256) for attachment in attachments]

@@ -94,7 +94,7 @@ def apply(chain: Iterable[Step], sample: Sample, *, lost: set[str] | None = None
 def in_memory(sample: Sample) -> Sample:
     """A sample for a function that is no `Transform`, which may know of nothing but arrays."""
     lazy = {name: t for name, t in sample.members.items() if is_lazy(t.data)}
-    read = {name: Tensor(as_array(t.data), t.axes) for name, t in lazy.items()}
+    read = {name: Tensor(as_array(t.data), t.axes, t.calibration) for name, t in lazy.items()}
     return attrs.evolve(sample, members={**sample.members, **read}) if read else sample
 
 
@@ -118,7 +118,7 @@ def _run_together(
     with place(*steps[0]):
         tensor = get_member(sample, member)
     result = run(kernels_of(steps, tensor_spec(tensor)), tensor.data, lost=lost)
-    return with_member(sample, member, Tensor(result, tensor.axes))
+    return with_member(sample, member, Tensor(result, tensor.axes, tensor.calibration))
 
 
 def kernels_of(steps: Iterable[tuple[int, Any]], spec: TensorSpec) -> list[Kernel]:

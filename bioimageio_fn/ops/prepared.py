@@ -72,5 +72,5 @@ def applied(chain: Prepared, sample: Sample, lost: set[str]) -> Sample:
         tensor = sample.members[member]
         data = run_ready(kernels, tensor.data, lost)
         if data is not tensor.data:
-            sample = with_member(sample, member, Tensor(data, tensor.axes))
+            sample = with_member(sample, member, Tensor(data, tensor.axes, tensor.calibration))
     return sample

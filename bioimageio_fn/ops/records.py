@@ -119,7 +119,7 @@ class _Pointwise:
 
     def apply(self, tensor: Tensor, *values: Tensor) -> Tensor:
         data = run([self.kernel(tensor_spec(tensor), *values)], tensor.data)
-        return tensor if data is tensor.data else Tensor(data, tensor.axes)
+        return tensor if data is tensor.data else Tensor(data, tensor.axes, tensor.calibration)
 
 
 class _AlongAxis(_Pointwise):

@@ -83,7 +83,9 @@ def spec_of(view: View) -> TensorSpec:
 def lazy_tensor(view: View) -> Tensor:
     """The tensor that is seen; it is computed where it is read."""
     kernels = (*view.kernels, *view.tail)
-    return Tensor(Mapped(view.base.data, kernels), view.base.axes) if kernels else view.base
+    if not kernels:
+        return view.base
+    return attrs.evolve(view.base, data=Mapped(view.base.data, kernels))
 
 
 def computed(view: View, *, lost: set[str] | None) -> View:
@@ -93,7 +95,7 @@ def computed(view: View, *, lost: set[str] | None) -> View:
         lost: as of `kernels.run`.
     """
     data = run((*view.kernels, *view.tail), view.base.data, lost=lost)
-    return View(Tensor(data, view.base.axes))
+    return View(attrs.evolve(view.base, data=data))
 
 
 def stored(view: View, target: Any, *, lost: set[str]) -> View:
@@ -104,7 +106,7 @@ def stored(view: View, target: Any, *, lost: set[str]) -> View:
         lost: as of `kernels.run_into`.
     """
     run_into(target, (*view.kernels, *view.tail), view.base.data, lost=lost)
-    return View(Tensor(target, view.base.axes))
+    return View(attrs.evolve(view.base, data=target))
 
 
 def pushed(view: View, op: Operation, values: Iterable[Tensor], *, lost: set[str] | None) -> View:

@@ -326,6 +326,16 @@ def test_hdf5_that_takes_data_from_other_files_is_refused(tmp_path, change, said
             KerasBackend(path, said=said)(A)
 
 
+def test_hdf5_out_of_which_more_would_come_than_it_can_hold_is_refused(tmp_path):
+    def bomb(file):
+        file.create_dataset("zeros", (2**28,), "f4", chunks=(2**20,), compression="gzip")
+
+    for path in h5_with(tmp_path, bomb):
+        assert path.stat().st_size < 2**20
+        with pytest.raises(UnsafePackageError, match="more would come out of it than it can hon"):
+            KerasBackend(path)(A)
+
+
 def test_a_keras_file_that_is_a_bomb_is_refused_before_it_is_unpacked(tmp_path, small):
     path = packed(tmp_path / "m.keras", small | {"x.h5": bytes(101 * 2**20)}, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 2**20

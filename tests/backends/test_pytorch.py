@@ -14,11 +14,12 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from descriptions import image04, image05, write
+from descriptions import image04, image05, torchscript, write
 
 import bioimageio_fn as fn
 from bioimageio_fn.backends import formats
 from bioimageio_fn.backends.pytorch import PytorchBackend
+from bioimageio_fn.backends.torchscript import TorchscriptBackend
 from bioimageio_fn.errors import (
     BackendError,
     BioimageioFnWarning,
@@ -588,3 +589,24 @@ def test_refusing_imports_no_framework(tmp_path):
     )
 
     assert done.stdout.strip() == "False"
+
+
+def test_torchscript_that_is_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("zeros", torch.zeros(26 * 2**20))
+
+        def forward(self, raw):
+            return raw + self.zeros[0]
+
+    honest, bomb = tmp_path / "honest.pt", tmp_path / "bomb.pt"
+    honest.write_bytes(torchscript(Network()))
+    with zipfile.ZipFile(honest) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert bomb.stat().st_size < 2**20
+
+    with pytest.raises(UnsafePackageError, match="more would come out of it than it can honestly"):
+        TorchscriptBackend(bomb)(np.ones(2, "float32"))
+    assert TorchscriptBackend(honest)(np.ones(2, "float32"))[0].tolist() == [1, 1]
