@@ -59,9 +59,7 @@ def model(kind, folder, *, version="0.5", space=2, inputs=("raw",), outputs=("ou
     if kind == "pytorch_state_dict":
         content, direct, more = unet(space, inputs, outputs)
     else:
-        content, direct = network(
-            kind, folder / "network", space=space, inputs=inputs, outputs=outputs
-        )
+        content, direct = _turned(kind, folder / "network", space, inputs, outputs)
         more = None
     described_ = described(kind, version, space=space, inputs=inputs, outputs=outputs)
     if more is not None and version == "0.5":
@@ -76,6 +74,19 @@ def model(kind, folder, *, version="0.5", space=2, inputs=("raw",), outputs=("ou
         written(folder / "model", described_ | fields, kind, content, tensors, more=more),
         direct,
     )
+
+
+def _turned(kind, folder, space, inputs, outputs):
+    """A network with another order of names than the description; called in that of the latter."""
+    mine, yours = inputs[::-1], outputs if kind == "torchscript" else outputs[::-1]
+    content, turned = network(kind, folder, space=space, inputs=mine, outputs=yours)
+
+    def direct(*arrays):
+        given = dict(zip(inputs, arrays, strict=True))
+        results = dict(zip(yours, turned(*(given[name] for name in mine)), strict=True))
+        return [results[name] for name in outputs]
+
+    return content, direct
 
 
 def image(kind, *, space=2, batch=1, shape=None, seed=0):

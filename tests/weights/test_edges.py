@@ -4,6 +4,8 @@ import numpy as np
 import onnx
 import pytest
 from converting import KINDS, image, model
+from descriptions import write
+from networks import described
 
 import bioimageio_fn as fn
 from bioimageio_fn.weights.graph import CONVERTERS
@@ -74,6 +76,44 @@ def test_converted_weights_give_what_the_framework_gives(
     )
     for name, expected in zip(outputs, direct(*arrays), strict=True):
         np.testing.assert_allclose(np.asarray(found[name]), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["tensorflow_saved_model_bundle", "onnx"])
+def test_layers_of_keras_that_know_training_are_exported_as_they_predict(target, tmp_path):
+    import keras
+
+    raw = keras.Input((None, None, 1), name="raw")
+    hidden = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(raw)
+    hidden = keras.layers.BatchNormalization(name="norm")(hidden)
+    hidden = keras.layers.Dropout(0.5)(keras.layers.MaxPooling2D()(hidden))
+    out = keras.layers.Conv2D(1, 1, name="out")(keras.layers.UpSampling2D()(hidden))
+    network = keras.Model(raw, out)
+    rng = np.random.default_rng(0)
+    known = [rng.uniform(0.5, 2, 4).astype("float32") for _ in range(4)]
+    network.get_layer("norm").set_weights(known)
+    network.save(tmp_path / "n.keras")
+    tensor = image("keras_v3", shape=(8, 10))
+    path = write(
+        tmp_path / "m",
+        described("keras_v3", "0.5") | {"inputs": halved(described("keras_v3", "0.5")["inputs"])},
+        weights={"keras_v3": (tmp_path / "n.keras").read_bytes()},
+        tensors={"raw": tensor, "out": network.predict_on_batch(tensor)},
+    )
+
+    result = fn.add_weights(path, tmp_path / "out", target_format=target)
+
+    assert result.added == (target,), str(result)
+    larger = image("keras_v3", shape=(20, 12), batch=3)
+    found = fn.predict(model=result.folder, inputs=larger, weights_format=target)
+    np.testing.assert_allclose(np.asarray(found), network.predict_on_batch(larger), atol=1e-4)
+
+
+def halved(tensors):
+    """The sizes of a network that halves an image once."""
+    for axis in tensors[0]["axes"]:
+        if axis["type"] == "space":
+            axis["size"] = {"min": 4, "step": 2}
+    return tensors
 
 
 def check_comment(result, version, source, target):
