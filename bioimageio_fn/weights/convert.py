@@ -83,9 +83,10 @@ def converted(
         with load_backend(
             description, weights_format=converter.source, device="cpu", trust_code=trust_code
         ) as source:
-            made = converter_function(converter)(
-                Task(source, evidence.contract, evidence.example, folder, verbose)
-            )
+            # it is opened first as it is for users, with errors that they know
+            opened = (source, source.signature, evidence.contract)
+            task = Task(*opened, evidence.example, folder, verbose)
+            made = converter_function(converter)(task)
             misses = _misses(converter, candidate(made), evidence, source, trust_code)
     # of exporters anything may come; what they say is what the user gets
     except Exception as error:  # noqa: BLE001

@@ -56,8 +56,8 @@ def _model(task: Task) -> tuple[Any, Callable[..., Sequence[Any]]]:
         )
     path = checked(task.backend.source, task.backend.sha256)
     model = task.backend.model(path)
-    inputs = [port.name for port in task.backend.signature.inputs]
-    wanted = [port.name for port in task.backend.signature.outputs]
+    inputs = [port.name for port in task.signature.inputs]
+    wanted = [port.name for port in task.signature.outputs]
 
     def call(*tensors: Any) -> Sequence[Any]:
         arrays = dict(zip(inputs, tensors, strict=True))

@@ -13,6 +13,7 @@ import attrs
 from immutabledict import immutabledict
 
 from ..axes import MemberId
+from ..backends.signature import Signature
 from ..contract.records import ModelContract
 from .graph import Converter
 
@@ -25,6 +26,7 @@ class Task:
 
     Args:
         backend: the weights to convert, as `load_backend` gives them.
+        signature: what they say of themselves.
         contract: what the model takes and gives.
         arrays: one for each input, as they reach the network, of sizes that are not the smallest;
             None for an optional input that is absent.
@@ -33,6 +35,7 @@ class Task:
     """
 
     backend: Any
+    signature: Signature
     contract: ModelContract
     arrays: tuple[Any, ...]
     folder: Path

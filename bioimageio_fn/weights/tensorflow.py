@@ -23,7 +23,7 @@ def onnx(task: Task) -> Made:
     """A SavedModel, by tf2onnx."""
     path = checked(task.backend.source, task.backend.sha256)
     model, name = task.backend.model(path)
-    signature = task.backend.signature
+    signature = task.signature
     inputs = [port.name for port in signature.inputs]
     outputs = [port.name for port in signature.outputs]
 
@@ -76,6 +76,6 @@ def input_specs(task: Task) -> list[Any]:
     return [
         tf.TensorSpec(port.shape or (None,) * array.ndim, port.dtype or str(array.dtype), tensor.id)
         for tensor, port, array in zip(
-            task.contract.inputs, task.backend.signature.inputs, task.arrays, strict=True
+            task.contract.inputs, task.signature.inputs, task.arrays, strict=True
         )
     ]

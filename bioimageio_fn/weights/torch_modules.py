@@ -32,7 +32,7 @@ def described_module(task: Task) -> Any:
     import torch
 
     module = module_of(task)
-    names = [port.name for port in task.backend.signature.inputs]
+    names = [port.name for port in task.signature.inputs]
     wanted = [tensor.id for tensor in task.contract.raw_outputs]
     places = _places(task, module)
 

@@ -290,6 +290,17 @@ def test_a_package_that_can_not_be_written_whole_is_not_written(tmp_path):
     assert [f.name for f in tmp_path.iterdir() if "out" in f.name] == []
 
 
+def test_weights_that_can_not_be_opened_are_named(tmp_path):
+    path, _ = model("torchscript", tmp_path)
+    (path.parent / "weights.pt").write_bytes(b"no weights")
+    fn.update_hashes(path, output=path)
+
+    result = fn.add_weights(path, tmp_path / "out")
+
+    assert "failed: torch can not open weights.pt" in str(result)
+    assert not (tmp_path / "out").exists()
+
+
 def test_published_weights_are_converted(real_model, tmp_path):
     path = real_model / "parameterized.bioimageio.yaml"
     assert set(fn.load_model(path).weights.available_formats) == {"torchscript"}
