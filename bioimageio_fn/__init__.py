@@ -92,6 +92,9 @@ if TYPE_CHECKING:
     from .stats.files import save_stat as save_stat
     from .stats.measure import Measure as Measure
     from .tensor import Tensor as Tensor
+    from .updating import update_format as update_format
+    from .updating import update_hashes as update_hashes
+    from .weights.add import add_weights as add_weights
 
 __version__ = "0.1.0"
 
@@ -164,6 +167,8 @@ _NAMES = {
     "stats.files": ("load_stat", "save_stat"),
     "stats.measure": ("Measure",),
     "tensor": ("Tensor",),
+    "updating": ("update_format", "update_hashes"),
+    "weights.add": ("add_weights",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -7,8 +7,9 @@ opens it as `bioimageio_fn.load_description` does, as a source is input from a s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import bioimageio.spec
@@ -23,7 +24,8 @@ from bioimageio.spec import (
 )
 from bioimageio.spec.dataset import AnyDatasetDescr
 
-from .errors import DescriptionError, MissingFileError
+from .errors import DescriptionError, MissingFileError, WeightsFormatError
+from .files import check_new, written_whole
 from .network import is_offline
 from .package import load_description
 
@@ -32,6 +34,7 @@ __all__ = [
     "Settings",
     "ValidationSummary",
     "build_description",
+    "built_description",
     "dump_description",
     "load_dataset_description",
     "load_description_and_validate_format_only",
@@ -76,30 +79,116 @@ def load_description_and_validate_format_only(source: Any, /, **options: Any) ->
     return summary
 
 
-def save_bioimageio_package(source: Any, /, **options: Any) -> Path:
-    """Write a description and the files that it names as a zip archive.
+def built_description(
+    description: Any, change: Callable[[dict[str, Any]], Mapping[str, Any]], **context: Any
+) -> Any:
+    """A description whose fields were changed; that which is given stays as it is.
+
+    Args:
+        description: whose files stay where they lie.
+        change: makes new fields of the old ones, which are plain values.
+        context: `format_version`, and what is looked at, as of `bioimageio.spec.ValidationContext`;
+            no files by default.
+
+    Returns:
+        The description; `InvalidDescr` if it does not validate.
+    """
+    given = bioimageio.spec.get_validation_context().replace(
+        root=description.root, file_name=description.file_name
+    )
+    options = {"perform_io_checks": False, "log_warnings": False, **context}
+    version = options.pop("format_version", "discover")
+    fields = change(dict(dump_description(description)))
+    return build_description(fields, context=given.replace(**options), format_version=version)
+
+
+def save_bioimageio_package(
+    source: Any,
+    /,
+    *,
+    output_path: str | Path | None = None,
+    weights_priority_order: Sequence[str] | None = None,
+    **options: Any,
+) -> Path:
+    """Write a description and the files that it names as a zip archive, whole or not at all.
 
     Args:
         source: as of `load_description`; or the fields of a description.
-        options: as of `bioimageio.spec.save_bioimageio_package` (`output_path` and more).
+        output_path: the archive; by default a temporary file.
+        weights_priority_order: formats of weights, of a model: only the first of them that it has
+            is packed, with what these need.
+        options: others of `bioimageio.spec.save_bioimageio_package`.
 
     Returns:
         The path of the archive.
+
+    Raises:
+        WeightsFormatError: if the model has none of the weights.
+        FileWriteError: if it can not be written.
     """
-    return bioimageio.spec.save_bioimageio_package(_opened(source), **options)
+    opened = _with_weights(_opened(source), weights_priority_order)
+    options["weights_priority_order"] = weights_priority_order
+    save = bioimageio.spec.save_bioimageio_package
+    with _apart(opened):
+        if output_path is None:
+            return save(opened, **options)
+        with written_whole(Path(output_path)) as temporary:
+            save(opened, output_path=temporary, **options)
+    return Path(output_path)
 
 
-def save_bioimageio_package_as_folder(source: Any, /, **options: Any) -> Path:
-    """Write a description and the files that it names into a folder.
+def save_bioimageio_package_as_folder(
+    source: Any,
+    /,
+    *,
+    output_path: str | Path | None = None,
+    weights_priority_order: Sequence[str] | None = None,
+    **options: Any,
+) -> Path:
+    """Write a description and the files that it names into a folder, whole or not at all.
 
     Args:
-        source: as of `load_description`; or the fields of a description.
-        options: as of `bioimageio.spec.save_bioimageio_package_as_folder` (`output_path` and more).
+        source, weights_priority_order: as of `save_bioimageio_package`.
+        output_path: a folder that is new or empty; by default a temporary one.
+        options: others of `bioimageio.spec.save_bioimageio_package_as_folder`.
 
     Returns:
         The path of the folder.
+
+    Raises:
+        WeightsFormatError: if the model has none of the weights.
+        FileWriteError: if the folder is not empty, or can not be written.
     """
-    return bioimageio.spec.save_bioimageio_package_as_folder(_opened(source), **options)
+    place = Path(mkdtemp() if output_path is None else output_path)
+    opened = _with_weights(_opened(source), weights_priority_order)
+    options["weights_priority_order"] = weights_priority_order
+    check_new(place)
+    with _apart(opened), written_whole(place) as temporary:
+        bioimageio.spec.save_bioimageio_package_as_folder(opened, output_path=temporary, **options)
+    return place
+
+
+def _with_weights(opened: Any, wanted: Sequence[str] | None) -> Any:
+    """What is packed, if it has one of the weights that are wanted."""
+    weights = getattr(opened, "weights", None)
+    if wanted is None or weights is None or any(getattr(weights, w, None) for w in wanted):
+        return opened
+    raise WeightsFormatError(
+        "the model has none of these weights",
+        expected=f"one of {', '.join(weights.available_formats)}",
+        got=", ".join(wanted) or "none",
+    )
+
+
+def _apart(opened: Any) -> Any:
+    """A context to save a description in: it keeps the name of its file.
+
+    What is packed is checked where it is read. bioimageio.spec would look at files once more, and
+    remember their sha256 by names that files of other packages have, too.
+    """
+    name = getattr(opened, "file_name", None) or "bioimageio.yaml"
+    context = bioimageio.spec.get_validation_context()
+    return context.replace(file_name=name, perform_io_checks=False, known_files={})
 
 
 def _opened(source: Any) -> Any:

@@ -20,6 +20,7 @@ from .errors import BioimageioFnError, FileReadError, FileWriteError, MissingFil
 
 __all__ = [
     "beside",
+    "check_new",
     "check_place",
     "discard_unfinished",
     "existing_path",
@@ -194,6 +195,25 @@ def _moved(folder: Path, place: Path) -> bool:
             return False
         raise
     return True
+
+
+def check_new(folder: Path) -> Path:
+    """Refuse, before any work, a place for a folder where there is something already.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileWriteError: if something is there, or nothing can be written.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileWriteError(
+            f"{folder} is there already",
+            expected="a new or empty folder",
+            remedy="name another one, or empty it",
+        )
+    check_place(folder / "bioimageio.yaml")
+    return folder
 
 
 def check_place(path: Path, size: int = 0) -> None:

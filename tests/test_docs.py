@@ -10,6 +10,7 @@ In README.md and docs/: the blocks of a page run in order, in one namespace, in 
 
 import contextlib
 import doctest
+import gc
 import io
 import itertools
 import re
@@ -95,6 +96,8 @@ def run_console(block: Block, page: Path) -> None:
             check_output(done.stdout, expected, f"{page.name}: {line}")
 
 
+# bioimageio.spec leaves the files open that it packs
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -107,6 +110,7 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
             run_python(block, namespace, page)
         else:
             run_console(block, page)
+    gc.collect()
 
 
 def test_links_between_pages_lead_somewhere():

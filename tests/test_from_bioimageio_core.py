@@ -95,6 +95,11 @@ CALLS = {
     "save_bioimageio_package_as_folder": lambda t: fn.save_bioimageio_package_as_folder(
         fn.demo_model(), output_path=t.folder / "copy"
     ).is_dir(),
+    "add_weights": lambda t: (
+        fn.add_weights(only_torchscript(t.folder), t.folder / "added").added == ("onnx",)
+    ),
+    "update_format": lambda t: fn.update_format(fn.demo_model()).diff == "",
+    "update_hashes": lambda t: fn.update_hashes(fn.demo_model()).diff == "",
     "save_bioimageio_yaml_only": lambda t: saved_dataset(t.folder).exists(),
     "settings": lambda t: fn.settings.cache_path,
     "Settings": lambda t: isinstance(fn.settings, fn.Settings),
@@ -187,6 +192,12 @@ def saved_dataset(folder):
     path = folder / "rdf.yaml"
     fn.save_bioimageio_yaml_only(fn.build_description(DATASET), path)
     return path
+
+
+def only_torchscript(folder):
+    return fn.save_bioimageio_package_as_folder(
+        fn.demo_model(), output_path=folder / "model", weights_priority_order=["torchscript"]
+    )
 
 
 class Things:

@@ -8,7 +8,7 @@ state of a call in its model.
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -25,7 +25,7 @@ from .recipe import Network, Recipe
 from .signature import Port
 from .tensorflow import tensorflow_devices
 
-__all__ = ["KerasBackend"]
+__all__ = ["KerasBackend", "called"]
 
 
 @attrs.frozen
@@ -54,20 +54,29 @@ class KerasBackend(Recipe):
     def open(self, path: Path, device: str) -> Network:
         """The model; its functions are compiled when it first runs."""
         keras = _keras()
-        may_run_code = check_keras_file(path, self.said, keras.saving.get_registered_object)
         where = device.replace("cuda", "gpu") if device != "cpu" else "cpu:0"
         with keras.device(where):
-            model = keras.saving.load_model(path, compile=False, safe_mode=not may_run_code)
+            model = self.model(path)
         inputs, outputs = _inputs(model, self.input_ids), _names_of_outputs(model)
         lock = Lock()
 
         def run(feed: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[Any]:
             arrays = {port.name: _writable(feed.get(port.name), port.dtype) for port in inputs}
             with lock, keras.device(where):
-                result = model.predict_on_batch(_structured(model, arrays))
-            return _by_name(result, outputs, wanted)
+                return called(model, arrays, wanted, call=model.predict_on_batch)
 
         return Network(inputs, [Port(name) for name in outputs], run)
+
+    def model(self, path: Path) -> Any:
+        """The `keras.Model`.
+
+        Raises:
+            UntrustedCodeError: if it holds code that may not run.
+            UnsafePackageError, FileReadError: if its file is refused, or damaged.
+        """
+        keras = _keras()
+        may_run_code = check_keras_file(path, self.said, keras.saving.get_registered_object)
+        return keras.saving.load_model(path, compile=False, safe_mode=not may_run_code)
 
     def close(self) -> None:
         """Free the network; it is opened again when it is needed."""
@@ -129,6 +138,21 @@ def _structured(model: Any, arrays: dict[str, Any]) -> Any:
         return arrays
     alone = len(arrays) == 1 and not isinstance(structure, (list, tuple))
     return next(iter(arrays.values())) if alone else list(arrays.values())
+
+
+def called(
+    model: Any, arrays: dict[str, Any], wanted: Sequence[str], *, call: Callable[[Any], Any]
+) -> Sequence[Any]:
+    """What a model gives for arrays by the names of its inputs, in the order that is wanted.
+
+    Args:
+        model: a `keras.Model`.
+        arrays: one for each of its inputs, in any order.
+        wanted: names of outputs.
+        call: what runs the model on arrays that have its structure.
+    """
+    given = {port.name: arrays[port.name] for port in _inputs(model, list(arrays))}
+    return _by_name(call(_structured(model, given)), _names_of_outputs(model), wanted)
 
 
 def _by_name(result: Any, names: Sequence[str], wanted: Sequence[str]) -> Sequence[Any]:

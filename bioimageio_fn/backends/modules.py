@@ -15,7 +15,7 @@ from .exchange import as_torch
 from .recipe import Network
 from .signature import Port
 
-__all__ = ["free_memory", "network_of", "torch_devices"]
+__all__ = ["called", "free_memory", "network_of", "torch_devices"]
 
 
 def torch_devices() -> tuple[str, ...]:
@@ -53,11 +53,29 @@ def network_of(
             name: None if a is None else as_torch(a, device, channels_last=channels_last)
             for name, a in feed.items()
         }
-        first = [given.pop(name) for name in takewhile(given.__contains__, places)]
         with torch.inference_mode():
-            return _tensors(module(*first, **given), wanted)
+            return called(module, given, places, wanted)
 
     return Network(inputs, (), run)
+
+
+def called(
+    module: Any, given: Mapping[str, Any], places: Sequence[str], wanted: Sequence[str]
+) -> Sequence[Any]:
+    """What a module gives for tensors by name, as tensors in order.
+
+    Args:
+        module: a `torch.nn.Module`, or one of TorchScript.
+        given: the tensors.
+        places: the first of them that are given by their place, not by name.
+        wanted: names of outputs, for a module that gives a mapping.
+
+    Raises:
+        BackendError: if it gives something else than tensors.
+    """
+    first = [given[name] for name in takewhile(given.__contains__, places)]
+    rest = {name: tensor for name, tensor in given.items() if name not in places[: len(first)]}
+    return _tensors(module(*first, **rest), wanted)
 
 
 def _tensors(result: Any, wanted: Sequence[str]) -> Sequence[Any]:

@@ -32,7 +32,7 @@ from .modules import free_memory, network_of, torch_devices
 from .recipe import Network, Recipe
 from .signature import Port
 
-__all__ = ["PytorchBackend", "trusted_code"]
+__all__ = ["PytorchBackend", "input_ports", "trusted_code"]
 
 _OLDEST = (2, 6)
 """PyTorch before 2.6 runs code that is hidden in weights, though told not to (CVE-2025-32434)."""
@@ -66,7 +66,13 @@ class PytorchBackend(Recipe):
         return torch_devices()
 
     def open(self, path: Path, device: str) -> Network:
-        """The module with its tensors; it says the names of its inputs, not their sizes.
+        """The module as a network; it says the names of its inputs, not their sizes."""
+        module = self.module(path, device)
+        ports, by_position = input_ports(module.forward, len(self.input_ids))
+        return network_of(module, ports, device, by_position=by_position)
+
+    def module(self, path: Path, device: str) -> Any:
+        """The `torch.nn.Module` with its tensors.
 
         Raises:
             UntrustedCodeError: if its code may not run.
@@ -76,8 +82,7 @@ class PytorchBackend(Recipe):
         state = _tensors(path, device)
         module = _network(self.code, self.kwargs)
         _fill(module, state, path.name, strict=self.strict)
-        ports, by_position = _ports(module.forward, len(self.input_ids))
-        return network_of(module.to(device), ports, device, by_position=by_position)
+        return module.to(device)
 
     def close(self) -> None:
         """Free the network, on a GPU too; it is opened again when it is needed."""
@@ -85,7 +90,7 @@ class PytorchBackend(Recipe):
         free_memory()
 
 
-def _ports(forward: Callable[..., Any], count: int) -> tuple[list[Port], int]:
+def input_ports(forward: Callable[..., Any], count: int) -> tuple[list[Port], int]:
     """The inputs of a function that is given so many, and how many of them have no name for it."""
     ports: list[Port] = []
     by_position = 0

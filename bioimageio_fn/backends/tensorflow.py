@@ -40,13 +40,9 @@ class TensorflowBackend(Recipe):
         """The signature for serving."""
         import tensorflow as tf
 
-        folder = path if path.is_dir() else unpacked(path, sha256=self.sha256)
-        folder = saved_model_in(folder)
-        check_assets(folder)
         where = "/" + (device if device != "cpu" else "cpu:0").replace("cuda", "gpu").upper()
         with tf.device(where):
-            model = tf.saved_model.load(str(folder))
-        name = _serving(list(model.signatures))
+            model, name = self.model(path)
         function = model.signatures[name]
         inputs = _ports(function.structured_input_signature[1], self.input_ids, optional=False)
         dtypes = {port.name: port.dtype for port in inputs}
@@ -59,6 +55,21 @@ class TensorflowBackend(Recipe):
             return [result[output].numpy() for output in wanted]
 
         return Network(inputs, _ports(function.structured_outputs, self.output_ids), run)
+
+    def model(self, path: Path) -> tuple[Any, str]:
+        """The SavedModel, and the name of its signature for serving.
+
+        Raises:
+            UnsafePackageError: if it takes files from outside of its folder.
+            BackendError: if there is none, or it does not say what to run.
+        """
+        import tensorflow as tf
+
+        folder = path if path.is_dir() else unpacked(path, sha256=self.sha256)
+        folder = saved_model_in(folder)
+        check_assets(folder)
+        model = tf.saved_model.load(str(folder))
+        return model, _serving(list(model.signatures))
 
     def close(self) -> None:
         """Free the network; it is opened again when it is needed."""

@@ -29,7 +29,17 @@ class TorchscriptBackend(Recipe):
         return torch_devices()
 
     def open(self, path: Path, device: str) -> Network:
-        """The module; it says the names of its inputs, not their sizes.
+        """The module as a network; it says the names of its inputs, not their sizes."""
+        module = self.module(path, device)
+        inputs = [
+            Port(argument.name, optional=argument.type.kind() == "OptionalType")
+            for argument in module.forward.schema.arguments[1:]
+        ]
+        faster = device == "cpu" and _takes_channels_last(module)
+        return network_of(module, inputs, device, channels_last=faster)
+
+    def module(self, path: Path, device: str) -> Any:
+        """The `torch.jit.ScriptModule`.
 
         Raises:
             UnsafePackageError: if more would be unpacked than the file can honestly hold.
@@ -40,13 +50,7 @@ class TorchscriptBackend(Recipe):
         with warnings.catch_warnings():
             # the models are published in this format; there is no other way to read them
             warnings.filterwarnings("ignore", ".*torch.jit.load.*", DeprecationWarning)
-            module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
-        inputs = [
-            Port(argument.name, optional=argument.type.kind() == "OptionalType")
-            for argument in module.forward.schema.arguments[1:]
-        ]
-        faster = device == "cpu" and _takes_channels_last(module)
-        return network_of(module, inputs, device, channels_last=faster)
+            return torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Free the network, on a GPU too; it is opened again when it is needed."""

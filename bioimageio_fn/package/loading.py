@@ -23,6 +23,7 @@ __all__ = [
     "as_model",
     "as_valid",
     "described",
+    "fields_of_source",
     "load_description",
     "load_model",
     "load_model_description",
@@ -97,6 +98,16 @@ def _built(text: Found, format_version: str, **context: Any) -> ResourceDescr | 
         return description
     check_references(description)
     return build(context=wanted) if looking else description
+
+
+def fields_of_source(source: Source) -> dict[str, Any]:
+    """The fields of a description as they are written, measured but not validated.
+
+    Raises:
+        MissingFileError, UnsafePackageError, DescriptionError: as `load_description`.
+    """
+    text = found(source)
+    return fields_of(text.content, text.file_name)
 
 
 def load_model(source: Source, /, **options: Any) -> AnyModelDescr:

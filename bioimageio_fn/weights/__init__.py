@@ -1,0 +1,1 @@
+"""Weights in other formats than they were trained in: converted, proved, and described."""
