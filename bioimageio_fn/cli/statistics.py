@@ -61,7 +61,8 @@ def stats(
         fitted = _measured(pipeline, asked.samples(pipeline.contract))
         found = _saved(fitted, output)
     for measure, value in found.items():
-        say(f"{measure}: {_shown(value)}")
+        what = measure.name if measure.q is None else f"{measure.name} {measure.q:g}"
+        say(f"{what} of {measure.member}: {_shown(value)}")
     return Answer({"file": output, "images": len(asked.items), "measures": len(found)})
 
 

@@ -41,8 +41,13 @@ def test_pixel_sizes_channels_and_optional_inputs_are_told(tmp_path):
         [axis05("b"), axis05("c", 2), axis05("x", sized(8, 4), unit="micrometer", scale=0.5)],
         steps=[step("binarize", threshold=3.0)],
     )
-    mask = tensor05("mask", [axis05("x", ref("raw", "x"), unit="micrometer", scale=0.5)], optional=True)
-    out = tensor05("out", [axis05("b"), axis05("c", 2), axis05("x", ref("raw", "x"), unit="micrometer", scale=0.5)])
+    mask = tensor05(
+        "mask", [axis05("x", ref("raw", "x"), unit="micrometer", scale=0.5)], optional=True
+    )
+    out = tensor05(
+        "out",
+        [axis05("b"), axis05("c", 2), axis05("x", ref("raw", "x"), unit="micrometer", scale=0.5)],
+    )
     path = write(tmp_path, model05([raw, mask], [out]))
 
     done = invoke("info", path)

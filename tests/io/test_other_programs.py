@@ -61,11 +61,19 @@ def test_ome_xml_and_the_tags_of_resolution_have_the_pixel_size(tmp_path, name):
         tags = file.pages[0].tags
     found = {key: pixels[key] for key in pixels if "Size" in key or "Time" in key}
     assert found == {
-        "SizeX": 41, "SizeY": 30, "SizeZ": 4, "SizeC": 2, "SizeT": 3,
-        "PhysicalSizeX": 120, "PhysicalSizeXUnit": "nm",
-        "PhysicalSizeY": 100, "PhysicalSizeYUnit": "nm",
-        "PhysicalSizeZ": 0.5, "PhysicalSizeZUnit": "µm",
-        "TimeIncrement": 2, "TimeIncrementUnit": "min",
+        "SizeX": 41,
+        "SizeY": 30,
+        "SizeZ": 4,
+        "SizeC": 2,
+        "SizeT": 3,
+        "PhysicalSizeX": 120,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 100,
+        "PhysicalSizeYUnit": "nm",
+        "PhysicalSizeZ": 0.5,
+        "PhysicalSizeZUnit": "µm",
+        "TimeIncrement": 2,
+        "TimeIncrementUnit": "min",
     }
     assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
     numerator, denominator = tags["XResolution"].value
