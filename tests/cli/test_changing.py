@@ -8,7 +8,11 @@ from descriptions import image04, write
 
 import bioimageio_fn as fn
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# bioimageio.spec leaves files open, and warns of what it converts
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:Conversion of channel size:UserWarning"),
+]
 
 
 def test_a_description_is_brought_to_the_newest_format(tmp_path):
