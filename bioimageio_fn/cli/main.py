@@ -18,6 +18,7 @@ except ImportError as error:
     ) from error
 
 from .answering import note
+from .changing import add_weights, update_format, update_hashes
 from .check_blocks import check_blocks
 from .config import defaults, file_in
 from .info import info
@@ -48,6 +49,9 @@ for command in (
     info,
     validate_format,
     package,
+    update_format,
+    update_hashes,
+    add_weights,
     stats,
     check_blocks,
     empty_cache,
