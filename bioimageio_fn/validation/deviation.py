@@ -39,7 +39,8 @@ def deviations(produced: Array, expected: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(a - b)
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    return np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    found: Array = np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    return found
 
 
 def _of_integers(produced: Array, expected: Array) -> Array:
@@ -47,7 +48,8 @@ def _of_integers(produced: Array, expected: Array) -> Array:
     a, b = produced.astype("uint64"), expected.astype("uint64")
     exact = np.where(produced > expected, a - b, b - a).astype("float64")
     rough = np.abs(produced.astype("float64") - expected.astype("float64"))
-    return np.where(rough >= 2.0**64, rough, exact)
+    found: Array = np.where(rough >= 2.0**64, rough, exact)
+    return found
 
 
 def exceeding(produced: Array, expected: Array, tolerance: Tolerance, slack: float = 0.0) -> Array:
@@ -64,7 +66,8 @@ def exceeding(produced: Array, expected: Array, tolerance: Tolerance, slack: flo
     with np.errstate(invalid="ignore"):
         allowed = tolerance.absolute + slack + tolerance.relative * np.abs(expected.astype("f8"))
     # an infinity of the other sign is not near, however large the relative tolerance
-    return (apart > 0) & ~(np.isfinite(apart) & (apart <= allowed))
+    over: Array = (apart > 0) & ~(np.isfinite(apart) & (apart <= allowed))
+    return over
 
 
 def within(produced: Array, expected: Array, tolerance: Tolerance, slack: float = 0.0) -> bool:
