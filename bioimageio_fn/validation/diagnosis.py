@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from immutabledict import immutabledict
 
-from ..axes import AxisId, MemberId
+from ..axes import MemberId
 from ..contract.records import TensorContract
 from ..ops.instance_records import ToLabels
 from ..tensor import Tensor
@@ -28,6 +28,7 @@ __all__ = ["diagnose"]
 
 Hypothesis: TypeAlias = Callable[[Case], Diagnosis | None]
 
+_APART = ("batch", "channel")
 BORDER = 0.9
 """Part of the elements over the tolerance that lie near a border where this is said."""
 
@@ -108,7 +109,7 @@ def _not_finite(case: Case) -> Diagnosis | None:
         return None
     place = np.unravel_index(int(over.argmax()), over.shape)
     where = said(dict(zip(case.axes, map(int, place), strict=True)))
-    got, wanted = case.produced[place], case.expected[place]
+    got, wanted = (figure(float(a[place])) for a in (case.produced, case.expected))
     return Diagnosis(
         "not finite",
         f"{np.count_nonzero(over)} of {over.size} elements, the first at {where}: {got} instead of"
@@ -184,15 +185,13 @@ def _likeness(produced: Array, expected: Array) -> str:
 def _borders_said(case: Case) -> str:
     """What is to be said if what differs lies near the borders of the image."""
     over = np.argwhere(exceeding(case.produced, case.expected, case.tolerance))
-    near = np.full(len(over), np.inf)
-    shortest = np.inf
-    for i, (axis, size) in enumerate(zip(case.axes, case.expected.shape, strict=True)):
-        if axis in (AxisId("batch"), AxisId("channel")) or size == 1:
-            continue
-        near = np.minimum(near, np.minimum(over[:, i], size - 1 - over[:, i]))
-        shortest = min(shortest, size)
-    width = float(np.quantile(near, BORDER)) + 1 if len(near) else np.inf
-    if not 6 * width <= shortest:
+    sizes = case.expected.shape
+    space = [i for i, axis in enumerate(case.axes) if axis not in _APART and sizes[i] > 1]
+    if not space or not len(over):
+        return ""
+    near = np.min([np.minimum(over[:, i], sizes[i] - 1 - over[:, i]) for i in space], axis=0)
+    width = float(np.quantile(near, BORDER)) + 1
+    if 6 * width > min(sizes[i] for i in space):
         return ""
     return f"; {100 * BORDER:.0f} % of what differs lies within {width:.0f} pixels of a border"
 

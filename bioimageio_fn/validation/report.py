@@ -38,7 +38,8 @@ def html_report(
 
     Examples:
         >>> import bioimageio_fn as fn
-        >>> summary = fn.load_description(fn.demo_model()).validation_summary
+        >>> model = fn.load_description(fn.demo_model(), perform_io_checks=False)
+        >>> summary = model.validation_summary
         >>> html_report(summary, title="nuclei").startswith("<!doctype html>")
         True
     """
@@ -91,8 +92,8 @@ def save_report(
     Examples:
         >>> import tempfile
         >>> import bioimageio_fn as fn
-        >>> summary = fn.load_description(fn.demo_model()).validation_summary
-        >>> save_report(Path(tempfile.mkdtemp()) / "nuclei.md", summary).name
+        >>> model = fn.load_description(fn.demo_model(), perform_io_checks=False)
+        >>> save_report(Path(tempfile.mkdtemp()) / "nuclei.md", model.validation_summary).name
         'nuclei.md'
     """
     file = Path(path).expanduser()

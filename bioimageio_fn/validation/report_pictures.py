@@ -61,6 +61,7 @@ class Picture:
         axes: the axes of rows and columns.
         scale: what its colours stand for; None for labels and colour images.
         colours: which ones: `grey`, `values` or `signed`.
+        finite: whether all of its values are; others are pink.
     """
 
     uri: str
@@ -69,6 +70,7 @@ class Picture:
     axes: tuple[AxisId, AxisId]
     scale: Scale | None = None
     colours: Colours = "values"
+    finite: bool = True
 
 
 @attrs.frozen(eq=False)
@@ -157,6 +159,8 @@ def difference_picture(
 ) -> Picture:
     """What is produced beyond what is expected: blue is less, orange is more, dark is the same.
 
+    Of labels, whose numbers have no order: white where they are others.
+
     Args:
         at: as of `plane`.
         least: the smallest value at which colours are full; below it differences do not matter.
@@ -165,7 +169,8 @@ def difference_picture(
     with np.errstate(invalid="ignore", over="ignore"):
         apart = given.array.astype("float64") - wanted.array.astype("float64")
     if looks_like_labels(np.asarray(expected)):
-        apart = (given.array != wanted.array).astype("float64")
+        other = (given.array != wanted.array).astype("float64")
+        return _picture(_painted(_shrunk(other, _farthest), "grey"), wanted, None)
     same = np.isnan(given.array) & np.isnan(wanted.array) if _floats(given, wanted) else False
     apart = np.where(same, 0.0, apart)
     finite = np.abs(apart[np.isfinite(apart)])
@@ -229,4 +234,5 @@ def _picture(
     content = imwrite("<bytes>", pixels, extension=".png")
     uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
     rows, columns = shown.array.shape
-    return Picture(uri, (rows, columns), shown.where, shown.axes, scale, colours)
+    finite = not (pixels == _NOT_FINITE).all(-1).any()
+    return Picture(uri, (rows, columns), shown.where, shown.axes, scale, colours, finite)

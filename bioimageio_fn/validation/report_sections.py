@@ -76,13 +76,19 @@ def _cell(report: FormatReport, output: str) -> str:
         return '<td class="quiet">not compared</td>'
     one = found[0]
     mark = badge(passed=one.agreement.passed, text=one.diagnosis.cause)
-    return f"<td>{mark}<br><small>{escape(_largest(one.agreement))}</small></td>"
+    return f"<td>{mark}<br><small>{escape(_share(one.agreement))}</small></td>"
 
 
-def _largest(agreement: Agreement) -> str:
+def _share(agreement: Agreement) -> str:
     if not agreement.largest_difference:
         return "no difference"
-    return f"largest difference {figure(agreement.largest_difference)}"
+    if not agreement.mismatched:
+        return f"largest difference {figure(agreement.largest_difference)}, within the tolerance"
+    return _over(agreement)
+
+
+def _over(agreement: Agreement) -> str:
+    return f"{agreement.mismatched} of {agreement.size} elements over the tolerance"
 
 
 def format_section(report: FormatReport, number: int) -> str:
@@ -95,9 +101,9 @@ def format_section(report: FormatReport, number: int) -> str:
     cards = "".join(_card(one) for one in report.reproductions)
     return (
         f'<section id="{_anchor(number)}"><h2>{escape(report.weights_format)}'
-        f" {badge(passed=passed, text='passed' if passed else 'failed')}</h2>{_facts(facts)}"
+        f" {badge(passed=passed, text='passed' if passed else 'failed')}</h2>"
         + (f'<ul class="problems">{problems}</ul>' if problems else "")
-        + _inputs(report)
+        + f'<div class="intro">{_inputs(report)}{_facts(facts)}</div>'
         + cards
         + _reaches(report.reaches)
         + _seams(report.seams)
@@ -115,18 +121,16 @@ def _facts(facts: Iterable[tuple[str, str]]) -> str:
 def _inputs(report: FormatReport) -> str:
     if not report.inputs.members:
         return ""
-    figures = "".join(
+    return "".join(
         _figure(value_picture(tensor, grey=True), f"input <b>{escape(name)}</b>", tensor)
         for name, tensor in report.inputs.members.items()
     )
-    return f'<div class="figures inputs">{figures}</div>'
 
 
 def _card(one: Reproduction) -> str:
     """An output: why it passed or not, and how it looks."""
     agreement = one.agreement
-    share = f"{agreement.mismatched} of {agreement.size} elements are over the tolerance"
-    facts = [("tolerance", str(agreement.tolerance)), ("result", share)]
+    facts = [("tolerance", str(agreement.tolerance)), ("result", _over(agreement))]
     if agreement.where:
         there = (
             f"{figure(agreement.largest_difference)} at {said(agreement.where)}: expected"
@@ -158,7 +162,8 @@ def _pictures(one: Reproduction) -> str:
     if same_shape and one.produced.dtype != "bool" != one.expected.dtype:
         least = one.agreement.tolerance.absolute
         shown = difference_picture(one.produced, one.expected, at, least=least)
-        parts.append(_figure(shown, "<b>difference</b>", one.expected, at=at))
+        caption = "<b>other pixels</b>" if labels else "<b>difference</b>"
+        parts.append(_figure(shown, caption, one.expected, at=at))
     return "".join(parts) + _chart(one, labels=labels and same_shape)
 
 
@@ -208,7 +213,7 @@ def _figure(
         f'<figure><div class="picture{coarse}" style="--ratio:{columns / rows:.4g}">'
         f'<img src="{picture.uri}" alt="{name}">{_ring(picture, at)}</div>'
         f"<figcaption>{caption}{plane_said}{_scale(picture)}"
-        f'<br><span class="quiet">{escape(size)}; {escape(tensor.dtype)}</span></figcaption>'
+        f'<span class="size">{escape(size)}; {escape(tensor.dtype)}</span></figcaption>'
         "</figure>"
     )
 
@@ -228,9 +233,10 @@ def _scale(picture: Picture) -> str:
     if picture.scale is None:
         return ""
     low, high = figure(picture.scale.low), figure(picture.scale.high)
+    pink = "" if picture.finite else "<span><i class='pink'></i>not finite</span>"
     return (
         f'<span class="bar"><span>{low}</span><i class="{picture.colours}"></i>'
-        f"<span>{high}</span></span>"
+        f"<span>{high}</span>{pink}</span>"
     )
 
 
