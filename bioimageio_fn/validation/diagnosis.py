@@ -18,7 +18,7 @@ from ..contract.records import TensorContract
 from ..ops.instance_records import ToLabels
 from ..tensor import Tensor
 from .arranged import of_raw_statistics, of_shape, rearranged, swapped
-from .case import Case, figure, said
+from .case import Case, figure, said, thinned
 from .deviation import Array, deviations, exceeding
 from .labels import looks_like_labels, match_objects
 from .records import Diagnosis, Tolerance
@@ -77,10 +77,12 @@ def diagnose(
         {name: tensor for name, tensor in others.items() if tensor is not expected},
         raw,
     )
-    for hypothesis in _HYPOTHESES:
-        if (found := hypothesis(case)) is not None:
-            return found
-    return _different(case)
+    # what overflows, or is not finite, explains nothing
+    with np.errstate(all="ignore"):
+        for hypothesis in _HYPOTHESES:
+            if (found := hypothesis(case)) is not None:
+                return found
+        return _different(case)
 
 
 def _same(case: Case) -> Diagnosis | None:
@@ -161,8 +163,7 @@ def _tensors(case: Case) -> tuple[Tensor, Tensor]:
 def _different(case: Case) -> Diagnosis:
     """Nothing explains it: how far it is off, and where."""
     p, e = case.produced.astype("float64"), case.expected.astype("float64")
-    with np.errstate(invalid="ignore"):
-        apart = deviations(case.produced, case.expected)
+    apart = deviations(case.produced, case.expected)
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     where = said(dict(zip(case.axes, map(int, place), strict=True)))
     text = (
@@ -196,6 +197,11 @@ def _borders_said(case: Case) -> str:
     return f"; {100 * BORDER:.0f} % of what differs lies within {width:.0f} pixels of a border"
 
 
+def _if_worth_it(hypothesis: Hypothesis) -> Hypothesis:
+    """A hypothesis on values, tried on all elements only if it explains some of them."""
+    return lambda case: None if hypothesis(thinned(case)) is None else hypothesis(case)
+
+
 _HYPOTHESES: tuple[Hypothesis, ...] = (
     _same,
     swapped,
@@ -204,12 +210,9 @@ _HYPOTHESES: tuple[Hypothesis, ...] = (
     of_shape,
     _not_finite,
     _described_labels_permuted,
-    cast,
-    activated,
-    scaled_or_shifted,
-    affine,
+    *map(_if_worth_it, (cast, activated, scaled_or_shifted, affine)),
     _labels_permuted,
-    clipped,
+    _if_worth_it(clipped),
     _labels_differ,
-    noisy,
+    _if_worth_it(noisy),
 )
