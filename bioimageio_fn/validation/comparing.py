@@ -6,19 +6,15 @@ NaN or an infinity agrees with its like alone, whatever the tolerance.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 
 from ..arrays import to_numpy
-from ..differences import differences
 from ..errors import SizeError
 from ..tensor import Tensor
+from .deviation import deviations, exceeding
 from .records import Agreement, Tolerance
 
 __all__ = ["agreement"]
-
-Array: TypeAlias = np.ndarray[Any, Any]
 
 
 def agreement(output: str, produced: Tensor, expected: Tensor, tolerance: Tolerance) -> Agreement:
@@ -47,26 +43,16 @@ def agreement(output: str, produced: Tensor, expected: Tensor, tolerance: Tolera
             got=produced,
         )
     a, e = to_numpy(produced.data), to_numpy(expected.data)
-    apart = differences(a, e)
+    apart = deviations(a, e)
     largest = np.unravel_index(int(apart.argmax()), apart.shape) if apart.size else ()
     some = bool(apart.size) and bool(apart[largest] > 0)
     return Agreement(
         output=output,
         tolerance=tolerance,
-        mismatched=int(np.count_nonzero(_mismatched(apart, e, tolerance))),
+        mismatched=int(np.count_nonzero(exceeding(a, e, tolerance))),
         size=int(apart.size),
         largest_difference=float(apart[largest]) if some else 0.0,
         where=dict(zip(expected.axes, map(int, largest), strict=True)) if some else {},
         expected_there=float(e[largest]) if some else float("nan"),
         produced_there=float(a[largest]) if some else float("nan"),
     )
-
-
-def _mismatched(apart: Array, expected: Array, tolerance: Tolerance) -> Array:
-    allowed: Array | float = tolerance.absolute
-    if tolerance.relative:
-        with np.errstate(invalid="ignore", over="ignore"):
-            allowed = tolerance.absolute + tolerance.relative * np.abs(expected.astype("float64"))
-    # infinitely far is never within a tolerance, not even beside an infinity
-    wrong: Array = ~(apart <= allowed) | np.isinf(apart)
-    return wrong

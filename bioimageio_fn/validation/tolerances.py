@@ -7,7 +7,7 @@ the same, however large their numbers are, and only some of them may differ.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..contract.records import TensorContract
 from .records import Tolerance
@@ -105,5 +105,5 @@ def _older(
     return Tolerance(relative, absolute, CONTINUOUS.mismatched_per_million)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
