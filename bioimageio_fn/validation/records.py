@@ -163,28 +163,58 @@ class Reproduction:
 
 @attrs.frozen
 class Reach:
-    """How far from a pixel of an output pixels of an input change it, along an axis.
+    """How far a network looks along an axis of an output, in pixels of that output.
+
+    Measured where blocks may meet: inputs on one side of a seam are changed, and on the other side
+    outputs change up to this many pixels from it. A halo has to be as long.
 
     Args:
         output: id of the output.
-        input: id of the input that was changed.
-        axis: axis of the input.
-        before: the farthest pixel before that changes the output, in input pixels.
-        after: the farthest one behind.
-        halo: the described halo, in input pixels.
-        size: size of the tested image along that axis.
-        whole: whether pixels at the border of the tested image change the output, so that the reach
-            may be longer than what was measured.
+        axis: axis of the output.
+        before: the farthest pixel before a seam that changes with inputs behind it, counted from 1;
+            0 if none does.
+        after: the farthest one behind a seam that changes with inputs before it.
+        halo: the described halo.
+        size: size of the output along that axis, of the largest image that was tested.
+        whole: whether pixels at the border of that image change, so that the reach may be longer
+            than what was measured.
+
+    Examples:
+        >>> print(Reach("out", "x", before=22, after=20, halo=16, size=256, whole=False))
+        out, axis x: halo 16 is too small: pixels up to 22 away change the output (tested on 256
+        pixels)
     """
 
     output: MemberId = attrs.field(converter=MemberId)
-    input: MemberId = attrs.field(converter=MemberId)
     axis: AxisId = attrs.field(converter=AxisId)
     before: int
     after: int
     halo: int
     size: int
     whole: bool
+
+    @property
+    def farthest(self) -> int:
+        """The longer one of the two directions."""
+        return max(self.before, self.after)
+
+    @property
+    def covered(self) -> bool:
+        """Whether the described halo is long enough."""
+        return not self.whole and self.farthest <= self.halo
+
+    def __str__(self) -> str:
+        where = f"{self.output}, axis {self.axis}"
+        if self.whole:
+            return (
+                f"{where}: the whole image changes the output, so that no halo is long enough"
+                f" (tested on {self.size} pixels; halo {self.halo})"
+            )
+        enough = "is enough" if self.covered else "is too small"
+        return (
+            f"{where}: halo {self.halo} {enough}: pixels up to {self.farthest} away change the"
+            f" output (tested on {self.size} pixels)"
+        )
 
 
 @attrs.frozen
