@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import to_numpy
-from ..errors import SizeError
 from ..tensor import Tensor
 from .deviation import deviations, exceeding
 from .records import Agreement, Tolerance
@@ -23,11 +22,9 @@ def agreement(output: str, produced: Tensor, expected: Tensor, tolerance: Tolera
     Args:
         output: id of the tensor.
         produced: what a model gave.
-        expected: of the same axes and sizes, perhaps of another type.
+        expected: what it should have given, perhaps of another data type. Of a tensor of other
+            axes or sizes no element agrees.
         tolerance: what is allowed.
-
-    Raises:
-        SizeError: if axes or sizes differ.
 
     Examples:
         >>> expected, produced = Tensor([1.0, 2.0, 3.0], "x"), Tensor([1.0, 2.5, 3.0], "x")
@@ -35,14 +32,9 @@ def agreement(output: str, produced: Tensor, expected: Tensor, tolerance: Tolera
         1 of 3 elements differ by more than 0 + 0.1 * |expected| (3.333e+05 of a million; 0 may);
         the largest difference is 0.5 at x=1: expected 2, got 2.5
     """
-    if produced.axes != expected.axes or produced.shape != expected.shape:
-        raise SizeError(
-            "tensors of other axes or sizes can not be compared",
-            tensor=output,
-            expected=expected,
-            got=produced,
-        )
     a, e = to_numpy(produced.data), to_numpy(expected.data)
+    if produced.axes != expected.axes or a.shape != e.shape:
+        return _none(output, e.size, tolerance)
     apart = deviations(a, e)
     largest = np.unravel_index(int(apart.argmax()), apart.shape) if apart.size else ()
     some = bool(apart.size) and bool(apart[largest] > 0)
@@ -55,4 +47,17 @@ def agreement(output: str, produced: Tensor, expected: Tensor, tolerance: Tolera
         where=dict(zip(expected.axes, map(int, largest), strict=True)) if some else {},
         expected_there=float(e[largest]) if some else float("nan"),
         produced_there=float(a[largest]) if some else float("nan"),
+    )
+
+
+def _none(output: str, size: int, tolerance: Tolerance) -> Agreement:
+    return Agreement(
+        output=output,
+        tolerance=tolerance,
+        mismatched=size,
+        size=size,
+        largest_difference=float("inf"),
+        where={},
+        expected_there=float("nan"),
+        produced_there=float("nan"),
     )

@@ -6,7 +6,7 @@ that the network meets just that size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import TypeAlias
 
@@ -24,11 +24,10 @@ from ..contract.records import (
     ReferencedSize,
     TensorContract,
 )
-from ..errors import SizeError
 from ..sample import Sample
 from ..tensor import PadMode, Tensor, crop, pad
 
-__all__ = ["SizeCase", "resized", "size_cases", "wrong_sizes"]
+__all__ = ["SizeCase", "resized", "size_cases"]
 
 Sizes: TypeAlias = Mapping[MemberId, Mapping[AxisId, int]]
 
@@ -118,42 +117,3 @@ def _resized(tensor: Tensor, sizes: Mapping[AxisId, int]) -> Tensor:
         (more if missing > 0 else less)[axis] = widths
     mode: PadMode = "symmetric"
     return pad(crop(tensor, less), more, mode=mode)
-
-
-def wrong_sizes(outputs: Sample, case: SizeCase, contract: ModelContract) -> Iterator[SizeError]:
-    """What is wrong with the sizes of outputs for the inputs of a case.
-
-    Args:
-        outputs: what the model gave.
-        case: what it was given.
-        contract: what it is described to give.
-    """
-    for tensor in contract.outputs:
-        produced = outputs[tensor.id].sizes
-        for axis in tensor.axes:
-            got, expected = produced[axis.id], _expected(axis, case)
-            low, high = expected
-            if got < low or (high is not None and got > high):
-                yield SizeError(
-                    "an output has another size than described",
-                    tensor=tensor.id,
-                    axis=axis.id,
-                    expected=low if high == low else f"{low} to {high or 'any'} ({axis.size})",
-                    got=got,
-                    remedy="correct the size of this axis in the description",
-                )
-
-
-def _expected(axis: AxisContract, case: SizeCase) -> tuple[int, int | None]:
-    """The smallest and the largest size that an output axis may have."""
-    rule = axis.size
-    if isinstance(rule, ReferencedSize):
-        size = rule.of(case.sizes[rule.tensor][rule.axis])
-        return size, size
-    if isinstance(rule, FixedSize):
-        return rule.size, rule.size
-    if isinstance(rule, ParameterizedSize):
-        return rule.min, None
-    if isinstance(rule, DataDependentSize):
-        return rule.min, rule.max
-    return (case.batch, case.batch) if axis.type == "batch" else (1, None)

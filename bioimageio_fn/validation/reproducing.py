@@ -1,0 +1,197 @@
+"""Test inputs through a model, and what comes of them against its test outputs.
+
+What holds here: of the conventions that test tensors may keep, the first that reproduces them
+counts; if none does, the first whose sizes fit is what is said to be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+
+from ..arrays import to_numpy
+from ..axes import MemberId
+from ..errors import BioimageioFnError, MissingFileError
+from ..pipeline import Pipeline
+from ..sample import Sample
+from ..tensor import Tensor
+from .as_described import cast_outputs, not_as_described
+from .comparing import agreement
+from .conventions import AS_THEY_ARE, Convention, conventions, cropped
+from .diagnosis import diagnose
+from .findings import Finding, Note, Problem, problem_of
+from .records import Agreement, Reproduction, Tolerance
+from .running import Trial, run_as, with_raw_statistics
+
+__all__ = ["TestCase", "reproduced"]
+
+
+@attrs.frozen
+class TestCase:
+    """What weights have to reproduce.
+
+    Args:
+        weights_format: the format.
+        inputs: the test inputs.
+        expected: the test outputs.
+        tolerances: by output.
+    """
+
+    __test__ = False  # for pytest, wherever this is imported
+
+    weights_format: str
+    inputs: Sample
+    expected: Sample
+    tolerances: Mapping[MemberId, Tolerance]
+
+
+def reproduced(
+    name: str,
+    pipeline: Pipeline,
+    case: TestCase,
+    keep: Callable[[Trial, Sample], None] | None = None,
+) -> Finding:
+    """Whether a model gives its test outputs, and if not, why.
+
+    Args:
+        name: of this step of the test.
+        pipeline: the model.
+        case: what it has to reproduce.
+        keep: called with what came of it, and the outputs as they are compared.
+
+    Raises:
+        MissingFileError: if the model has no test tensors.
+        BackendError, SizeError, BlockError: if it can not be run on its test inputs.
+    """
+    _check_test_tensors(pipeline, case)
+    convention, trial, outputs = _likeliest(pipeline, case)
+    if keep is not None:
+        keep(trial, outputs)
+    results = tuple(_reproductions(pipeline, case, outputs, convention))
+    by_id = {result.output: result for result in results}
+    failed = [_problem(result) for result in results if not result.agreement.passed]
+    wrong = [problem_of(e) for e in not_as_described(trial, pipeline.contract, case.tolerances)]
+    notes = [Note("info", convention.text)] if convention != AS_THEY_ARE else []
+    notes += [_note(result.agreement) for result in results if result.agreement.passed]
+    notes += [Note("alert", text) for text in _not_compared(pipeline, by_id)]
+    notes += [Note("warning", text) for text in cast_outputs(trial, pipeline.contract)]
+    return Finding(
+        name,
+        problems=(*failed, *wrong, *_without_numbers(results)),
+        notes=tuple(notes),
+        reproductions=results,
+        inputs=case.inputs,
+        plan=trial.plan,
+        seconds=trial.seconds,
+    )
+
+
+def _check_test_tensors(pipeline: Pipeline, case: TestCase) -> None:
+    missing = [
+        tensor.id
+        for tensor in pipeline.contract.inputs
+        if not tensor.optional and tensor.id not in case.inputs.members
+    ]
+    if missing or not case.expected.members:
+        raise MissingFileError(
+            "the model has no test tensors",
+            expected="one for each input that is required, and one for an output at least",
+            got=f"none for {', '.join(missing) or 'any output'}",
+            remedy="make one, and name it as `test_tensor` in the description",
+        )
+
+
+def _likeliest(pipeline: Pipeline, case: TestCase) -> tuple[Convention, Trial, Sample]:
+    """The convention that the test tensors keep, and what comes of it."""
+    tries: list[tuple[Convention, Trial, Sample]] = []
+    errors: list[Exception] = []
+    runs: dict[Any, Trial] = {}
+    for convention in conventions(pipeline.contract, case.inputs):
+        try:
+            if convention.pads not in runs:
+                runs[convention.pads] = run_as(pipeline, case.inputs, convention)
+        except BioimageioFnError as error:
+            errors.append(error)
+            continue
+        trial = runs[convention.pads]
+        outputs = cropped(trial.outputs, convention)
+        if all(agreed.passed for agreed in _agreements(outputs, case)):
+            return convention, trial, outputs
+        tries.append((convention, trial, outputs))
+    if not tries:
+        raise errors[0]
+    return next((t for t in tries if _same_sizes(t[2], case.expected)), tries[0])
+
+
+def _agreements(outputs: Sample, case: TestCase) -> Iterator[Agreement]:
+    for member, expected in case.expected.members.items():
+        yield agreement(member, outputs[member], expected, case.tolerances[member])
+
+
+def _same_sizes(outputs: Sample, expected: Sample) -> bool:
+    return all(outputs[m].shape == tensor.shape for m, tensor in expected.members.items())
+
+
+def _reproductions(
+    pipeline: Pipeline, case: TestCase, outputs: Sample, convention: Convention
+) -> Iterator[Reproduction]:
+    agreements = {agreed.output: agreed for agreed in _agreements(outputs, case)}
+    from_raw: Mapping[MemberId, Tensor] = {}
+    if not all(agreed.passed for agreed in agreements.values()):
+        from_raw = _from_raw_statistics(pipeline, case, convention)
+    for member, expected in case.expected.members.items():
+        others = {m: t for m, t in case.expected.members.items() if m != member}
+        yield Reproduction(
+            weights_format=case.weights_format,
+            output=member,
+            expected=expected,
+            produced=outputs[member],
+            agreement=agreements[member],
+            diagnosis=diagnose(
+                outputs[member],
+                expected,
+                case.tolerances[member],
+                described=pipeline.contract.tensor(member, "output"),
+                others=others,
+                from_raw_statistics=from_raw.get(member),
+            ),
+        )
+
+
+def _from_raw_statistics(
+    pipeline: Pipeline, case: TestCase, convention: Convention
+) -> Mapping[MemberId, Tensor]:
+    """The outputs that would come of statistics of the raw inputs; none if these are the same."""
+    sample = with_raw_statistics(pipeline, case.inputs)
+    if sample is None:
+        return {}
+    return cropped(run_as(pipeline, sample, convention).outputs, convention).members
+
+
+def _problem(result: Reproduction) -> Problem:
+    return Problem(
+        result.diagnosis.cause,
+        f"output '{result.output}': {result.diagnosis.text} ({result.agreement})",
+    )
+
+
+def _note(agreed: Agreement) -> Note:
+    text = f"output '{agreed.output}' is reproduced: {agreed}"
+    return Note("warning" if agreed.mismatched else "info", text)
+
+
+def _not_compared(pipeline: Pipeline, compared: Mapping[MemberId, Any]) -> Iterator[str]:
+    for tensor in pipeline.contract.outputs:
+        if tensor.id not in compared:
+            yield f"output '{tensor.id}' has no test tensor, so that it is not compared"
+
+
+def _without_numbers(results: tuple[Reproduction, ...]) -> Iterator[Problem]:
+    """Test outputs of nothing but NaN or infinities, with which nothing can be tested."""
+    for result in results:
+        if not np.isfinite(to_numpy(result.expected.data)).any():
+            text = f"the test tensor of output '{result.output}' has no finite value"
+            yield Problem("not finite", text)
