@@ -1,7 +1,7 @@
 """How far two arrays are apart, element by element: the one rule of agreement.
 
 What holds here: integers of any type are compared exactly, and floats in float64; an element that
-is not finite agrees only with the same one.
+is not finite agrees only with the same one, and no count of others makes up for it.
 """
 
 from __future__ import annotations
@@ -71,6 +71,14 @@ def exceeding(produced: Array, expected: Array, tolerance: Tolerance, slack: flo
 
 
 def within(produced: Array, expected: Array, tolerance: Tolerance, slack: float = 0.0) -> bool:
-    """Whether no more elements are over a tolerance than may be."""
-    over = int(np.count_nonzero(exceeding(produced, expected, tolerance, slack)))
-    return over * 1e6 <= tolerance.mismatched_per_million * expected.size
+    """Whether no more elements are over a tolerance than may be, and all are finite that have to.
+
+    Examples:
+        >>> within(np.array([1.0, np.nan]), np.ones(2), Tolerance(0, 0, 1e6))
+        False
+    """
+    over = exceeding(produced, expected, tolerance, slack)
+    allowed = tolerance.mismatched_per_million * expected.size
+    if np.count_nonzero(over) * 1e6 > allowed:
+        return False
+    return not over.any() or bool(np.isfinite(deviations(produced, expected)).all())
