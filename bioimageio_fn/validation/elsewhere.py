@@ -27,15 +27,15 @@ from .environments import (
     check_run_command,
     env_from_file,
     env_of,
+    examined_by,
     python_of,
     run_command,
-    tested_by,
     with_this_package,
 )
 from .findings import Finding, Note, problem_of
 from .summary import concluded, detail_of, record_env
 
-__all__ = ["RuntimeEnv", "tested_elsewhere"]
+__all__ = ["RuntimeEnv", "examine_elsewhere"]
 
 RuntimeEnv: TypeAlias = str | os.PathLike[str] | CondaEnv
 """`as-described`, the path of a conda file, or what such a file holds."""
@@ -60,7 +60,7 @@ class _Question:
     run: RunCommand
 
 
-def tested_elsewhere(
+def examine_elsewhere(
     source: Source, options: Mapping[str, Any], runtime_env: RuntimeEnv, run: RunCommand
 ) -> ValidationSummary:
     """Test a description in other environments.
@@ -146,7 +146,7 @@ def _details(question: _Question, weights_format: str) -> list[ValidationDetail]
         options = {**question.options, "weight_format": weights_format}
         if options["working_dir"] is not None:
             options["working_dir"] = str(folder)
-        found = tested_by(python, options, folder, question.run)
+        found = examined_by(python, options, folder, question.run)
     except Exception as error:  # noqa: BLE001 # tools fail in many ways
         failed = Finding(name, problems=(problem_of(error),))
         return [detail_of(failed, place)]

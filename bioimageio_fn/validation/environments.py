@@ -38,10 +38,10 @@ __all__ = [
     "check_run_command",
     "env_from_file",
     "env_of",
+    "examined_by",
     "python_of",
     "recommended_env",
     "run_command",
-    "tested_by",
     "with_this_package",
 ]
 
@@ -198,7 +198,7 @@ def python_of(env: CondaEnv, folder: Path, run: RunCommand) -> tuple[list[str], 
     return python, f"{tool} has the environment {name}"
 
 
-def tested_by(
+def examined_by(
     python: Sequence[str], options: Mapping[str, Any], folder: Path, run: RunCommand
 ) -> ValidationSummary:
     """What a test finds in another environment.

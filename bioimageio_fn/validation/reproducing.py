@@ -26,11 +26,11 @@ from .findings import Finding, Note, Problem, problem_of
 from .records import Agreement, Reproduction, Tolerance
 from .running import Trial, run_as, with_raw_statistics
 
-__all__ = ["TestCase", "reproduced"]
+__all__ = ["Expectation", "reproduced"]
 
 
 @attrs.frozen
-class TestCase:
+class Expectation:
     """What weights have to reproduce.
 
     Args:
@@ -39,8 +39,6 @@ class TestCase:
         expected: the test outputs.
         tolerances: by output.
     """
-
-    __test__ = False  # for pytest, wherever this is imported
 
     weights_format: str
     inputs: Sample
@@ -51,7 +49,7 @@ class TestCase:
 def reproduced(
     name: str,
     pipeline: Pipeline,
-    case: TestCase,
+    case: Expectation,
     keep: Callable[[Trial, Sample], None] | None = None,
 ) -> Finding:
     """Whether a model gives its test outputs, and if not, why.
@@ -89,7 +87,7 @@ def reproduced(
     )
 
 
-def _check_test_tensors(pipeline: Pipeline, case: TestCase) -> None:
+def _check_test_tensors(pipeline: Pipeline, case: Expectation) -> None:
     missing = [
         tensor.id
         for tensor in pipeline.contract.inputs
@@ -104,7 +102,7 @@ def _check_test_tensors(pipeline: Pipeline, case: TestCase) -> None:
         )
 
 
-def _likeliest(pipeline: Pipeline, case: TestCase) -> tuple[Convention, Trial, Sample]:
+def _likeliest(pipeline: Pipeline, case: Expectation) -> tuple[Convention, Trial, Sample]:
     """The convention that the test tensors keep, and what comes of it."""
     tries: list[tuple[Convention, Trial, Sample]] = []
     errors: list[Exception] = []
@@ -126,7 +124,7 @@ def _likeliest(pipeline: Pipeline, case: TestCase) -> tuple[Convention, Trial, S
     return next((t for t in tries if _same_sizes(t[2], case.expected)), tries[0])
 
 
-def _agreements(outputs: Sample, case: TestCase) -> Iterator[Agreement]:
+def _agreements(outputs: Sample, case: Expectation) -> Iterator[Agreement]:
     for member, expected in case.expected.members.items():
         yield agreement(member, outputs[member], expected, case.tolerances[member])
 
@@ -136,7 +134,7 @@ def _same_sizes(outputs: Sample, expected: Sample) -> bool:
 
 
 def _reproductions(
-    pipeline: Pipeline, case: TestCase, outputs: Sample, convention: Convention
+    pipeline: Pipeline, case: Expectation, outputs: Sample, convention: Convention
 ) -> Iterator[Reproduction]:
     agreements = {agreed.output: agreed for agreed in _agreements(outputs, case)}
     from_raw: Mapping[MemberId, Tensor] = {}
@@ -162,7 +160,7 @@ def _reproductions(
 
 
 def _from_raw_statistics(
-    pipeline: Pipeline, case: TestCase, convention: Convention
+    pipeline: Pipeline, case: Expectation, convention: Convention
 ) -> Mapping[MemberId, Tensor]:
     """The outputs that would come of statistics of the raw inputs; none if these are the same."""
     sample = with_raw_statistics(pipeline, case.inputs)

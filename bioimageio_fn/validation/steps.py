@@ -29,7 +29,7 @@ from ..trusted import TrustCode
 from .as_described import not_as_described
 from .findings import Finding, Note, Problem, attempted, noted, problem_of
 from .reach import measure_reach
-from .reproducing import TestCase, reproduced
+from .reproducing import Expectation, reproduced
 from .running import Trial, run_in_one_piece
 from .sizes import SizeCase, resized, size_cases
 from .tolerances import tolerance_of
@@ -95,7 +95,7 @@ def steps_of(weights: Weights, *, in_blocks: bool = True) -> Iterator[Finding]:
             yield attempted(title, partial(step, title, pipeline, case.inputs))
 
 
-def _opened(weights: Weights) -> tuple[Pipeline | None, TestCase | None, Problem | None]:
+def _opened(weights: Weights) -> tuple[Pipeline | None, Expectation | None, Problem | None]:
     """The model, and what it has to reproduce; or what keeps it from being opened."""
     description, weights_format = weights.description, weights.weights_format
     try:
@@ -110,7 +110,7 @@ def _opened(weights: Weights) -> tuple[Pipeline | None, TestCase | None, Problem
             weights_format=weights_format,
             trust_code=weights.trust_code,
         )
-        case = TestCase(
+        case = Expectation(
             weights_format,
             test_inputs(description),
             test_outputs(description),
@@ -124,7 +124,7 @@ def _opened(weights: Weights) -> tuple[Pipeline | None, TestCase | None, Problem
     return pipeline, case, None
 
 
-def _at_other_sizes(weights: Weights, pipeline: Pipeline, case: TestCase) -> Iterator[Finding]:
+def _at_other_sizes(weights: Weights, pipeline: Pipeline, case: Expectation) -> Iterator[Finding]:
     for size in size_cases(pipeline.contract):
         name = (
             f"Run {weights.name} inference for inputs with batch_size: {size.batch} and size"
@@ -133,7 +133,7 @@ def _at_other_sizes(weights: Weights, pipeline: Pipeline, case: TestCase) -> Ite
         yield attempted(name, partial(_at_size, name, pipeline, case, size))
 
 
-def _at_size(name: str, pipeline: Pipeline, case: TestCase, size: SizeCase) -> Finding:
+def _at_size(name: str, pipeline: Pipeline, case: Expectation, size: SizeCase) -> Finding:
     trial = run_in_one_piece(pipeline, resized(case.inputs, size))
     wrong = not_as_described(trial, pipeline.contract, case.tolerances)
     problems = [problem_of(error) for error in wrong]
@@ -167,7 +167,7 @@ def _reaches(name: str, pipeline: Pipeline, inputs: Sample) -> Finding:
 # ---------------------------------------------------------------- what is kept
 
 
-def _keep(weights: Weights, case: TestCase, trial: Trial, outputs: Sample) -> None:
+def _keep(weights: Weights, case: Expectation, trial: Trial, outputs: Sample) -> None:
     """Write the tensors of a test as NPY: what the model and its network got and gave."""
     if weights.working_dir is None:
         return

@@ -15,9 +15,9 @@ from bioimageio.spec import ValidationSummary
 from ..package.sources import Source
 from ..trusted import TrustCode
 from .determinism import Mode
-from .elsewhere import RuntimeEnv, tested_elsewhere
+from .elsewhere import RuntimeEnv, examine_elsewhere
 from .environments import RunCommand, run_command
-from .tested import PathLike, check_options, listed, tested
+from .examining import PathLike, check_options, examine, listed
 
 __all__ = [
     "load_description_and_test",
@@ -71,7 +71,7 @@ def test_model(
         >>> summary.status
         'passed'
     """
-    return tested(
+    return examine(
         source,
         weight_format=weight_format,
         devices=devices,
@@ -135,9 +135,9 @@ def test_description(
         "trust_code": trust_code,
     }
     if isinstance(runtime_env, str) and runtime_env == "currently-active":
-        return tested(source, **options).summary
+        return examine(source, **options).summary
     check_options(determinism, trust_code)
-    return tested_elsewhere(source, options, runtime_env, run_command)
+    return examine_elsewhere(source, options, runtime_env, run_command)
 
 
 def load_description_and_test(source: Source, **options: Any) -> Any:
@@ -156,7 +156,7 @@ def load_description_and_test(source: Source, **options: Any) -> Any:
         >>> model.validation_summary.status
         'failed'
     """
-    return tested(source, **options).description
+    return examine(source, **options).description
 
 
 test_resource = test_description

@@ -1,4 +1,4 @@
-"""`tested`: all steps of a test, recorded in the summary of the description that is tested.
+"""`examine`: all steps of a test, recorded in the summary of the description that is tested.
 
 What holds here: the description is a new one, so that nobody else's summary grows; seeds and flags
 of frameworks are set for one weights format at a time, and set back behind it.
@@ -26,13 +26,13 @@ from .records import FormatReport
 from .steps import Weights, steps_of
 from .summary import concluded, detail_of, record_env
 
-__all__ = ["PathLike", "Tested", "check_options", "listed", "tested"]
+__all__ = ["Examination", "PathLike", "check_options", "examine", "listed"]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
 
 @attrs.frozen
-class Tested:
+class Examination:
     """What came of a test.
 
     Args:
@@ -50,7 +50,7 @@ class Tested:
         return summary
 
 
-def tested(
+def examine(
     source: Source,
     *,
     format_version: str = "discover",
@@ -62,7 +62,7 @@ def tested(
     stop_early: bool = False,
     working_dir: PathLike | None = None,
     trust_code: TrustCode = False,
-) -> Tested:
+) -> Examination:
     """Test a description, and keep what a report shows.
 
     Args:
@@ -74,12 +74,12 @@ def tested(
     summary = description.validation_summary
     record_env(summary, ())
     if not _is_of_type(description, expected_type) or isinstance(description, InvalidDescr):
-        return Tested(description)
+        return Examination(description)
     if description.type != "model":
         note = Note("info", f"of a {description.type} nothing but its description is tested")
         summary.add_detail(detail_of(Finding("Run it", notes=(note,), ran=False), ()))
         concluded(summary)
-        return Tested(description)
+        return Examination(description)
     available = tuple(map(str, description.weights.available_formats))
     formats = available if weight_format is None else (weight_format,)
     record_env(summary, formats)
@@ -89,7 +89,7 @@ def tested(
         for device in listed(devices) or (None,)
     ]
     reports = _tested(several, determinism, stop_early=stop_early, asked=weight_format is not None)
-    return Tested(description, tuple(reports))
+    return Examination(description, tuple(reports))
 
 
 def check_options(determinism: str, trust_code: TrustCode) -> None:
