@@ -58,24 +58,33 @@ def _described(description: Any, output: TensorContract, weights_format: str) ->
     for entry in _own_entries(config.bioimageio):
         formats, outputs = entry.weights_formats, entry.output_ids
         if (not formats or weights_format in formats) and _names(outputs, output):
-            return Tolerance(
-                entry.relative_tolerance,
-                entry.absolute_tolerance,
-                entry.mismatched_elements_per_million,
-            )
+            return _figures(entry)
     return _older(config.bioimageio.model_extra or {}, output, weights_format)
 
 
 def _own_entries(config: Any) -> list[Any]:
-    """The entries that an author wrote: defaults are written into files, too, when these are saved.
+    """The entries that an author wrote.
 
-    A default that stood for an entry would keep `test_kwargs` from being read.
+    Defaults are written into files, too, when these are saved, and then without the outputs that
+    they are for: the first would hide `test_kwargs`, and the second, which is for labels.
     """
-    return [
-        entry
-        for entry in config.reproducibility_tolerance
-        if not isinstance(entry.output_ids, str) or entry != type(entry)()
-    ]
+    entries = list(config.reproducibility_tolerance)
+    saved = [CONTINUOUS, DISCRETE]
+    if [_figures(entry) for entry in entries] == saved and not any(map(_is_limited, entries)):
+        return []
+    return entries
+
+
+def _figures(entry: Any) -> Tolerance:
+    return Tolerance(
+        entry.relative_tolerance,
+        entry.absolute_tolerance,
+        entry.mismatched_elements_per_million,
+    )
+
+
+def _is_limited(entry: Any) -> bool:
+    return bool(entry.weights_formats) or not isinstance(entry.output_ids or "", str)
 
 
 def _names(outputs: Any, output: TensorContract) -> bool:
