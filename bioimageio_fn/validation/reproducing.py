@@ -73,7 +73,7 @@ def reproduced(
     failed = [_problem(result) for result in results if not result.agreement.passed]
     wrong = [problem_of(e) for e in not_as_described(trial, pipeline.contract, case.tolerances)]
     notes = [Note("info", convention.text)] if convention != AS_THEY_ARE else []
-    notes += [_note(result.agreement) for result in results if result.agreement.passed]
+    notes += [_note(result) for result in results if result.agreement.passed]
     notes += [Note("alert", text) for text in _not_compared(pipeline, by_id)]
     notes += [Note("warning", text) for text in cast_outputs(trial, pipeline.contract)]
     return Finding(
@@ -176,9 +176,11 @@ def _problem(result: Reproduction) -> Problem:
     )
 
 
-def _note(agreed: Agreement) -> Note:
-    text = f"output '{agreed.output}' is reproduced: {agreed}"
-    return Note("warning" if agreed.mismatched else "info", text)
+def _note(result: Reproduction) -> Note:
+    text = f"output '{result.output}' is reproduced: {result.diagnosis.text}"
+    if not result.agreement.mismatched:
+        return Note("info", text)
+    return Note("warning", f"{text} ({result.agreement})")
 
 
 def _not_compared(pipeline: Pipeline, compared: Mapping[MemberId, Any]) -> Iterator[str]:
