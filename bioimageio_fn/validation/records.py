@@ -207,8 +207,8 @@ class Reach:
         where = f"{self.output}, axis {self.axis}"
         if self.whole:
             return (
-                f"{where}: the whole image changes the output, so that no halo is long enough"
-                f" (tested on {self.size} pixels; halo {self.halo})"
+                f"{where}: no halo is long enough: pixels change the output as far away as was"
+                f" tested, {self.farthest} of {self.size}, or everywhere (halo {self.halo})"
             )
         enough = "is enough" if self.covered else "is too small"
         return (
