@@ -114,6 +114,7 @@ def looked_at(
     *,
     format_version: str = "discover",
     sha256: str | None = None,
+    perform_io_checks: bool = True,
 ) -> ResourceDescr | InvalidDescr:
     """A new description, with all of its files looked at, and a summary that says just that.
 
@@ -124,6 +125,7 @@ def looked_at(
             the folder of the validation context of `bioimageio.spec`.
         format_version: the version to validate against; `latest` updates the description.
         sha256: as of `load_description`; means nothing for descriptions and fields.
+        perform_io_checks: whether to look at the files.
 
     Raises:
         MissingFileError, UnsafePackageError, HashMismatchError, DescriptionError: as of
@@ -137,11 +139,11 @@ def looked_at(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the format library leaves files open
-        return _looked_at(source, format_version, sha256)
+        return _looked_at(source, format_version, sha256, look=perform_io_checks)
 
 
 def _looked_at(
-    source: Source | Mapping[str, Any], format_version: str, sha256: str | None
+    source: Source | Mapping[str, Any], format_version: str, sha256: str | None, *, look: bool
 ) -> ResourceDescr | InvalidDescr:
     import bioimageio.spec
 
@@ -155,11 +157,11 @@ def _looked_at(
         given = given.replace(root=source.root, file_name=source.file_name)
     else:
         return load_description(
-            source, format_version=format_version, sha256=sha256, perform_io_checks=True
+            source, format_version=format_version, sha256=sha256, perform_io_checks=look
         )
     build = partial(bioimageio.spec.build_description, fields, format_version=format_version)
     try:
-        return _checked(build, given, absolute=True, perform_io_checks=True)
+        return _checked(build, given, absolute=True, perform_io_checks=look)
     except BioimageioFnError:
         raise
     except Exception as error:

@@ -23,6 +23,7 @@ from ..trusted import TrustCode, consent
 from .determinism import Mode, check_mode, deterministic
 from .findings import Finding, Note, Problem
 from .records import FormatReport
+from .reproducing import unreadable
 from .steps import Weights, steps_of
 from .summary import concluded, detail_of, record_env
 
@@ -73,7 +74,11 @@ def examine(
     description: Any = looked_at(source, format_version=format_version, sha256=sha256)
     summary = description.validation_summary
     record_env(summary, ())
-    if not _is_of_type(description, expected_type) or isinstance(description, InvalidDescr):
+    if not _is_of_type(description, expected_type):
+        return Examination(description)
+    if isinstance(description, InvalidDescr):
+        for finding in _unreadable(source, format_version):
+            summary.add_detail(detail_of(finding, ()))
         return Examination(description)
     if description.type != "model":
         note = Note("info", f"of a {description.type} nothing but its description is tested")
@@ -90,6 +95,18 @@ def examine(
     ]
     reports = _tested(several, determinism, stop_early=stop_early, asked=weight_format is not None)
     return Examination(description, tuple(reports))
+
+
+def _unreadable(source: Source, format_version: str) -> Iterator[Finding]:
+    """What keeps a model from being tested that is valid but for its files, in our words."""
+    if isinstance(source, InvalidDescr):
+        return
+    blind: Any = looked_at(source, format_version=format_version, perform_io_checks=False)
+    if isinstance(blind, InvalidDescr) or blind.type != "model":
+        return
+    problems = tuple(unreadable(blind))
+    if problems:
+        yield Finding("Read the test tensors", problems=problems)
 
 
 def check_options(determinism: str, trust_code: TrustCode) -> None:

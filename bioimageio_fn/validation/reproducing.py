@@ -14,7 +14,9 @@ import numpy as np
 
 from ..arrays import to_numpy
 from ..axes import MemberId
+from ..contract.read import model_contract
 from ..errors import BioimageioFnError, MissingFileError
+from ..package import test_inputs, test_outputs
 from ..pipeline import Pipeline
 from ..sample import Sample
 from ..tensor import Tensor
@@ -25,8 +27,9 @@ from .diagnosis import diagnose
 from .findings import Finding, Note, Problem, problem_of
 from .records import Agreement, Reproduction, Tolerance
 from .running import Trial, run_as, with_raw_statistics
+from .tolerances import tolerance_of
 
-__all__ = ["Expectation", "reproduced"]
+__all__ = ["Expectation", "expectation", "reproduced", "unreadable"]
 
 
 @attrs.frozen
@@ -61,10 +64,8 @@ def reproduced(
         keep: called with what came of it, and the outputs as they are compared.
 
     Raises:
-        MissingFileError: if the model has no test tensors.
         BackendError, SizeError, BlockError: if it can not be run on its test inputs.
     """
-    _check_test_tensors(pipeline, case)
     convention, trial, outputs = _likeliest(pipeline, case)
     if keep is not None:
         keep(trial, outputs)
@@ -87,19 +88,37 @@ def reproduced(
     )
 
 
-def _check_test_tensors(pipeline: Pipeline, case: Expectation) -> None:
+def expectation(description: Any, weights_format: str) -> Expectation:
+    """What weights of a model have to reproduce.
+
+    Raises:
+        MissingFileError: if the model has no test tensors, or one is not there.
+        FileReadError, HashMismatchError: if one can not be read, or is another.
+    """
+    contract = model_contract(description)
+    inputs, expected = test_inputs(description), test_outputs(description)
     missing = [
         tensor.id
-        for tensor in pipeline.contract.inputs
-        if not tensor.optional and tensor.id not in case.inputs.members
+        for tensor in contract.inputs
+        if not tensor.optional and tensor.id not in inputs.members
     ]
-    if missing or not case.expected.members:
+    if missing or not expected.members:
         raise MissingFileError(
             "the model has no test tensors",
             expected="one for each input that is required, and one for an output at least",
             got=f"none for {', '.join(missing) or 'any output'}",
             remedy="make one, and name it as `test_tensor` in the description",
         )
+    tolerances = {t.id: tolerance_of(description, t, weights_format) for t in contract.outputs}
+    return Expectation(weights_format, inputs, expected, tolerances)
+
+
+def unreadable(description: Any) -> Iterator[Problem]:
+    """Why the test tensors of a valid description can not be read; nothing if they can."""
+    try:
+        expectation(description, "")
+    except BioimageioFnError as error:
+        yield problem_of(error)
 
 
 def _likeliest(pipeline: Pipeline, case: Expectation) -> tuple[Convention, Trial, Sample]:

@@ -10,17 +10,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import attrs
 import numpy as np
 
 from ..arrays import to_numpy
 from ..backends.formats import obstacle
-from ..contract.read import model_contract
 from ..errors import BlockError, FileWriteError
 from ..making import create_prediction_pipeline
-from ..package import test_inputs, test_outputs
 from ..pipeline import Pipeline
 from ..sample import Sample
 from ..seams import measure_seams
@@ -29,10 +26,9 @@ from ..trusted import TrustCode
 from .as_described import not_as_described
 from .findings import Finding, Note, Problem, attempted, noted, problem_of
 from .reach import measure_reach
-from .reproducing import Expectation, reproduced
+from .reproducing import Expectation, expectation, reproduced
 from .running import Trial, run_in_one_piece
 from .sizes import SizeCase, resized, size_cases
-from .tolerances import tolerance_of
 
 __all__ = ["Weights", "steps_of"]
 
@@ -110,15 +106,7 @@ def _opened(weights: Weights) -> tuple[Pipeline | None, Expectation | None, Prob
             weights_format=weights_format,
             trust_code=weights.trust_code,
         )
-        case = Expectation(
-            weights_format,
-            test_inputs(description),
-            test_outputs(description),
-            {
-                tensor.id: tolerance_of(description, tensor, weights_format)
-                for tensor in model_contract(description).outputs
-            },
-        )
+        case = expectation(description, weights_format)
     except Exception as error:  # noqa: BLE001 # strangers' weights raise whatever they like
         return None, None, problem_of(error)
     return pipeline, case, None
@@ -183,8 +171,6 @@ def _keep(weights: Weights, case: Expectation, trial: Trial, outputs: Sample) ->
         folder.mkdir(parents=True, exist_ok=True)
         for kind, sample in samples.items():
             for member, tensor in sample.members.items():
-                # names of format 0.4 may hold anything
-                path = folder / f"{kind}_{quote(member, safe='')}.npy"
-                np.save(path, to_numpy(tensor.data))
+                np.save(folder / f"{kind}_{member}.npy", to_numpy(tensor.data))
     except OSError as error:
         raise FileWriteError("can not keep the tensors of a test", got=str(error)) from error

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ import torch
 from bioimageio.spec import InvalidDescr
 from descriptions import (
     axis05,
-    build,
     image04,
     image05,
     model05,
@@ -18,7 +16,6 @@ from descriptions import (
     ref,
     sized,
     step,
-    step04,
     tensor05,
     torchscript,
     write,
@@ -29,6 +26,7 @@ import bioimageio_fn as fn
 from bioimageio_fn.validation.examining import examine
 
 REPRODUCE = "Reproduce test outputs from test inputs (onnx)"
+TORCHSCRIPT = "Reproduce test outputs from test inputs (torchscript)"
 IMAGE = np.random.default_rng(0).random((1, 1, 16, 16), "float32")
 
 
@@ -80,7 +78,9 @@ def test_a_model_of_the_real_frameworks_passes(tmp_path, kind, version, space):
     summary = fn.test_model(source)
 
     assert summary.status == "passed", summary.format()
-    assert any(d.name == f"Reproduce test outputs from test inputs ({kind})" for d in summary.details)
+    assert any(
+        d.name == f"Reproduce test outputs from test inputs ({kind})" for d in summary.details
+    )
 
 
 def test_each_step_is_a_detail_that_says_what_it_was(tmp_path):
@@ -97,8 +97,10 @@ def test_each_step_is_a_detail_that_says_what_it_was(tmp_path):
         "Compare blocks with the whole (onnx)",
         "Measure how far the network sees (onnx)",
     ]
-    assert detail(summary).warnings[0].msg == "output 'out' is reproduced: all 256 elements are equal"
-    assert detail(summary).recommended_env.dependencies[1].startswith("onnxruntime") or True
+    assert (
+        detail(summary).warnings[0].msg == "output 'out' is reproduced: all 256 elements are equal"
+    )
+    assert "onnxruntime" in detail(summary).recommended_env.dependencies
     packages = {package.name: package.version for package in summary.env}
     assert packages["bioimageio_fn"] == fn.__version__
     assert {"bioimageio.spec", "onnxruntime"} <= packages.keys()
@@ -107,10 +109,11 @@ def test_each_step_is_a_detail_that_says_what_it_was(tmp_path):
 @pytest.mark.parametrize("weights_format", ["onnx", "torchscript"])
 @pytest.mark.parametrize("make", [image04, image05])
 def test_every_format_is_tested_or_the_one_asked_for(tmp_path, make, weights_format):
-    weights = {"onnx": onnx_identity(["raw"], ["out"]), "torchscript": torchscript(torch.nn.Identity())}
-    source = write(
-        tmp_path / "m", make(), weights=weights, tensors={"raw": IMAGE, "out": IMAGE}
-    )
+    weights = {
+        "onnx": onnx_identity(["raw"], ["out"]),
+        "torchscript": torchscript(torch.nn.Identity()),
+    }
+    source = write(tmp_path / "m", make(), weights=weights, tensors={"raw": IMAGE, "out": IMAGE})
 
     every = fn.test_model(source, stop_early=True)
     one = fn.test_model(source, weights_format, stop_early=True)
@@ -143,6 +146,7 @@ TRUE = {
     "transposed": lambda a: a.swapaxes(2, 3),
     "flipped": lambda a: a[..., ::-1],
     "missing activation": lambda a: 1 / (1 + np.exp(-a)),
+    "noise": lambda a: a + 0.005 * np.random.default_rng(2).normal(size=a.shape),
     "different": lambda a: np.random.default_rng(1).random(a.shape, "float32"),
 }
 """What the test output is, if the model gives just what it gets: the fault by its name."""
@@ -169,14 +173,23 @@ def test_values_that_are_cut_off(tmp_path):
 
 
 def test_values_that_were_cast(tmp_path):
-    raw = (IMAGE * 1000).round()
-    source = model(tmp_path / "m", image05(), raw=raw, out=(raw % 256).astype("float32"))
-    turned = model(
-        tmp_path / "t", image05(post=[step("ensure_dtype", dtype="uint8")]), raw=raw, out=raw
+    class Bytes(torch.nn.Module):
+        def forward(self, raw: torch.Tensor):
+            return raw.to(torch.int32).to(torch.uint8).to(torch.float32)
+
+    raw = IMAGE * 1000
+    source = write(
+        tmp_path / "m",
+        image05(),
+        weights={"torchscript": torchscript(Bytes())},
+        tensors={"raw": raw, "out": raw},
     )
 
-    assert why(fn.test_model(turned, stop_early=True))[0][0] in {"other dtype", "clipped"}
-    assert fn.test_model(source, stop_early=True).status == "failed"
+    summary = fn.test_model(source, stop_early=True)
+
+    ((kind, text),) = why(summary, TORCHSCRIPT)
+    assert kind == "other dtype"
+    assert "cast to uint8 (cut off, wrapped at 255)" in text
 
 
 def test_statistics_of_the_raw_input_are_recognised(tmp_path):
@@ -210,12 +223,11 @@ def two_outputs(folder, first, second):
 
 
 def test_outputs_in_the_place_of_each_other(tmp_path):
-    name = "Reproduce test outputs from test inputs (torchscript)"
     right = fn.test_model(two_outputs(tmp_path / "a", IMAGE, IMAGE**2))
     swapped = fn.test_model(two_outputs(tmp_path / "b", IMAGE**2, IMAGE), stop_early=True)
 
     assert right.status == "passed", right.format()
-    assert [kind for kind, _ in why(swapped, name)] == ["swapped outputs"] * 2
+    assert [kind for kind, _ in why(swapped, TORCHSCRIPT)] == ["swapped outputs"] * 2
 
 
 def labels(seed=0):
@@ -299,7 +311,7 @@ def test_weights_that_do_not_take_the_described_sizes_fail(tmp_path, fault, text
     failed = [case for case, name in names.items() if detail(summary, name).status == "failed"]
     assert failed == [case for case in names if case != (1, 2)]
     assert text in why(summary, names[2, 2])[0][1]
-    assert detail(summary, "Reproduce test outputs from test inputs (torchscript)").status == "passed"
+    assert detail(summary, TORCHSCRIPT).status == "passed"
     assert summary.status == "failed"
 
 
@@ -308,7 +320,9 @@ def test_an_onnx_graph_of_one_batch_is_not_what_is_described(tmp_path):
 
     info = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, "y", "x"])
             for n in ("raw", "out")]  # fmt: skip
-    graph = helper.make_graph([helper.make_node("Identity", ["raw"], ["out"])], "g", *([i] for i in info))
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["raw"], ["out"])], "g", *([i] for i in info)
+    )
     opset = [helper.make_opsetid("", 17)]
     content = helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
     source = write(
@@ -338,25 +352,32 @@ def mean(image):
 
 
 @pytest.mark.parametrize("size", [32, sized(16, 8)], ids=["fixed", "free"])
-@pytest.mark.parametrize("convention", ["with", "without", "in with, out without"])
+@pytest.mark.parametrize("convention", ["with", "without"])
 def test_test_tensors_with_and_without_the_halo(tmp_path, size, convention):
     raw = np.random.default_rng(0).random((1, 1, 32, 32), "float32")
     out = mean(raw)
     if convention == "without":
         raw = raw[..., 4:-4, 4:-4]
         out = mean(np.pad(raw, [(0, 0)] * 2 + [(4, 4)] * 2, "symmetric"))[..., 4:-4, 4:-4]
-    elif convention != "with":
-        out = out[..., 4:-4, 4:-4]
-    description = image05(size=size, halo=4)
-    if size == 32:  # what follows an axis of fixed size would be that of the test input
-        description["outputs"][0]["axes"][2:] = [axis05(a, 32, halo=4) for a in "yx"]
-        for axis in description["outputs"][0]["axes"][2:]:
-            axis["size"] = ref("raw", axis["id"])
     source = write(
         tmp_path / "m",
-        description,
+        image05(size=size, halo=4),
         weights={"torchscript": torchscript(Mean())},
         tensors={"raw": np.ascontiguousarray(raw), "out": np.ascontiguousarray(out)},
+    )
+
+    summary = fn.test_model(source, stop_early=True)
+
+    assert summary.status == "passed", summary.format()
+
+
+def test_in_format_0_4_outputs_may_be_cropped_alone(tmp_path):
+    raw = np.random.default_rng(0).random((1, 1, 32, 32), "float32")
+    source = write(
+        tmp_path / "m",
+        image04(smallest=16, by=8, halo=4),
+        weights={"torchscript": torchscript(Mean())},
+        tensors={"raw": raw, "out": np.ascontiguousarray(mean(raw)[..., 4:-4, 4:-4])},
     )
 
     summary = fn.test_model(source, stop_early=True)
@@ -369,7 +390,7 @@ def test_a_halo_that_is_too_short_is_said(tmp_path, halo, covered):
     raw = np.random.default_rng(0).random((1, 1, 64, 64), "float32")
     source = write(
         tmp_path / "m",
-        image05(size=sized(16, 8), halo=halo),
+        image05(size=sized(16, 1), halo=halo),
         weights={"torchscript": torchscript(Mean())},
         tensors={"raw": raw, "out": mean(raw)},
     )
@@ -409,7 +430,11 @@ def test_expected_infinity_does_not_pass_for_anything(tmp_path):
     out = IMAGE.copy()
     out[0, 0, 3, 4] = np.inf
     source = model(tmp_path / "m", out=out)
-    entry = {"relative_tolerance": 0.01, "absolute_tolerance": 0, "mismatched_elements_per_million": 0}
+    entry = {
+        "relative_tolerance": 0.01,
+        "absolute_tolerance": 0,
+        "mismatched_elements_per_million": 0,
+    }
     changed(
         source,
         lambda m: m.update(config={"bioimageio": {"reproducibility_tolerance": [entry]}}),
@@ -421,17 +446,21 @@ def test_expected_infinity_does_not_pass_for_anything(tmp_path):
     assert "1 of 256 elements" in text
 
 
-def test_labels_that_float32_can_not_tell_apart(tmp_path):
-    description = image05(dtype="int32", out_dtype="int32", post=[step("scale_linear", offset=1.0)])
-    raw = np.full(IMAGE.shape, 16777216, "int32")
-    right, wrong = raw, raw + 1
-    # the network gives float32, in which both are the same; expected is what it can not give
-    for out, passes in ((right, True), (wrong, False)):
-        source = model(
-            tmp_path / str(passes), image05(dtype="int32", out_dtype="int32"), raw=raw, out=out
-        )
-        assert (fn.test_model(source, stop_early=True).status == "passed") == passes
-    assert description
+@pytest.mark.parametrize(("more", "status"), [(0, "passed"), (1, "failed")])
+def test_labels_that_float32_can_not_tell_apart(tmp_path, more, status):
+    class Labels(torch.nn.Module):
+        def forward(self, raw: torch.Tensor):
+            return (raw > 0.5).to(torch.int32) * 16777216
+
+    source = write(
+        tmp_path / "m",
+        image05(out_dtype="int32"),
+        weights={"torchscript": torchscript(Labels())},
+        tensors={"raw": IMAGE, "out": ((IMAGE > 0.5) * (16777216 + more)).astype("int32")},
+    )
+
+    # the same labels with other numbers are still not what is expected
+    assert fn.test_model(source, stop_early=True).status == status
 
 
 @pytest.mark.parametrize(("wrong", "passes"), [(2, True), (20, False)])
@@ -462,7 +491,10 @@ def test_weights_whose_framework_is_missing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["onnx", "torchscript", "keras_v3"])
 def test_corrupt_weights(tmp_path, kind):
     source = write(
-        tmp_path / "m", image05(), weights={kind: b"no weights"}, tensors={"raw": IMAGE, "out": IMAGE}
+        tmp_path / "m",
+        image05(),
+        weights={kind: b"no weights"},
+        tensors={"raw": IMAGE, "out": IMAGE},
     )
 
     summary = fn.test_model(source)
@@ -480,7 +512,10 @@ def test_a_model_without_test_tensors(tmp_path, missing):
     summary = fn.test_model(source)
 
     assert summary.status == "failed"
-    assert "test tensor" in summary.errors[0].msg
+    name = REPRODUCE if missing == "outputs" else "Read the test tensors"
+    ((kind, text),) = why(summary, name)
+    assert kind == "MissingFileError"
+    assert "the model has no test tensors: expected one for each input that is required" in text
 
 
 def test_a_test_tensor_whose_file_is_missing(tmp_path):
@@ -490,7 +525,9 @@ def test_a_test_tensor_whose_file_is_missing(tmp_path):
     summary = fn.test_model(source)
 
     assert summary.status == "failed"
-    assert "out.npy" in summary.errors[0].msg
+    ((kind, text),) = why(summary, "Read the test tensors")
+    assert kind == "MissingFileError"
+    assert text.startswith("the package has no file out.npy: got ")
 
 
 def test_weights_that_the_model_does_not_have(tmp_path):
@@ -508,9 +545,7 @@ def test_tensorflow_js_is_not_run_and_said_not_to_be(tmp_path):
     both = {"onnx": onnx_identity(["raw"], ["out"]), "tensorflow_js": b"PK"}
     tensors = {"raw": IMAGE, "out": IMAGE}
     source = write(tmp_path / "m", image05(), weights=both, tensors=tensors)
-    alone = write(
-        tmp_path / "a", image05(), weights={"tensorflow_js": b"PK"}, tensors=tensors
-    )
+    alone = write(tmp_path / "a", image05(), weights={"tensorflow_js": b"PK"}, tensors=tensors)
 
     summary = fn.test_model(source)
 
@@ -535,7 +570,9 @@ def test_code_that_is_not_trusted(tmp_path):
     refused, run = (fn.test_model(source, trust_code=trust) for trust in (False, True))
 
     assert [kind for kind, _ in why(refused, name)] == ["UntrustedCodeError"]
-    assert detail(run, name).errors[0].type != "UntrustedCodeError"  # it ran, and gives other values
+    assert (
+        detail(run, name).errors[0].type != "UntrustedCodeError"
+    )  # it ran, and gives other values
 
 
 def test_an_optional_input_without_a_test_tensor(tmp_path):
@@ -594,7 +631,7 @@ def test_other_resources_have_nothing_to_run(tmp_path, kind):
     assert fn.test_model(source).status == "failed"  # it is no model
 
 
-@pytest.mark.parametrize("expected", ["model", "".join(["mod", "el"])])
+@pytest.mark.parametrize("expected", ["model", str(b"model", "ascii")])
 def test_the_expected_type_is_compared_by_value(tmp_path, expected):
     summary = fn.test_description(model(tmp_path / "m"), expected_type=expected, stop_early=True)
 
@@ -633,6 +670,7 @@ def test_load_description_and_test_gives_the_description_with_its_summary(tmp_pa
     assert detail(description.validation_summary).status == "passed"
 
 
+@pytest.mark.filterwarnings("ignore:Conversion of channel size:UserWarning")
 def test_a_description_of_an_older_format_can_be_updated_first(tmp_path):
     source = model(tmp_path / "m", image04())
 
@@ -650,7 +688,10 @@ def test_a_description_of_an_older_format_can_be_updated_first(tmp_path):
 
 def test_stop_early_stops_behind_the_first_step_that_fails(tmp_path):
     tensors = {"raw": IMAGE, "out": IMAGE + 1}
-    weights = {"onnx": onnx_identity(["raw"], ["out"]), "torchscript": torchscript(torch.nn.Identity())}
+    weights = {
+        "onnx": onnx_identity(["raw"], ["out"]),
+        "torchscript": torchscript(torch.nn.Identity()),
+    }
     source = write(tmp_path / "m", image05(), weights=weights, tensors=tensors)
 
     def about_weights(**options):
@@ -685,27 +726,6 @@ def test_tensors_are_kept_where_that_is_wanted(tmp_path):
         np.testing.assert_allclose(found[f"{name}.npy"], factor * IMAGE, rtol=1e-6)
 
 
-def test_names_of_tensors_do_not_lead_out_of_the_folder(tmp_path):
-    description = image04()
-    description["outputs"][0]["name"] = "../../out"
-    description["test_outputs"] = ["out.npy"]
-    source = write(
-        tmp_path / "m", image04(), tensors={"raw": IMAGE, "out": IMAGE}
-    )
-
-    def rename(fields):
-        fields["outputs"][0]["name"] = "../out"
-
-    changed(source, rename)
-    kept = tmp_path / "a" / "b"
-    before = {p for p in tmp_path.rglob("*") if p.is_file()}
-
-    fn.test_model(source, working_dir=kept)
-
-    new = {p for p in tmp_path.rglob("*") if p.is_file()} - before
-    assert all(p.is_relative_to(kept / "onnx") for p in new), new
-
-
 def test_devices_are_tested_one_after_the_other(tmp_path):
     source = model(tmp_path / "m")
 
@@ -729,7 +749,8 @@ def test_what_is_no_description_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "error"), [({"determinism": "some"}, ValueError), ({"trust_code": "yes"}, PermissionError)]
+    ("option", "error"),
+    [({"determinism": "some"}, ValueError), ({"trust_code": "yes"}, PermissionError)],
 )
 def test_options_that_make_no_sense(tmp_path, option, error):
     with pytest.raises(error):
@@ -743,12 +764,3 @@ def test_pytest_does_not_take_them_for_tests(name):
 
 def test_test_resource_is_test_description():
     assert fn.test_resource is fn.test_description
-
-
-def test_importing_them_imports_no_framework():
-    import subprocess
-
-    code = "import bioimageio_fn as fn, sys; fn.test_model; print([m for m in ('torch', 'tensorflow', 'onnxruntime') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
