@@ -1,7 +1,7 @@
 """Tests in environments that are made of descriptions.
 
 No tool that makes environments is needed: commands are recorded, and what would run in an
-environment is run by the Python that runs this.
+environment runs in this process, or once in another one of the Python that runs this.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from bioimageio.spec.conda_env import BioimageioCondaEnv
 from descriptions import image04, image05, onnx_identity, torchscript, write
 
 import bioimageio_fn as fn
+from bioimageio_fn.validation.__main__ import main
 from bioimageio_fn.validation.environments import env_from_file
 
 IMAGE = np.random.default_rng(0).random((1, 1, 16, 16), "float32")
@@ -26,8 +28,8 @@ ONNX = "Reproduce test outputs from test inputs (onnx)"
 class Tool:
     """Commands as conda and its kin take them; only these tools are there."""
 
-    def __init__(self, *tools, fails=()):
-        self.tools, self.fails = tools, fails
+    def __init__(self, *tools, fails=(), run=None):
+        self.tools, self.fails, self.run = tools, fails, run or here
         self.commands, self.files, self.there = [], [], set()
 
     def __call__(self, args):
@@ -39,14 +41,24 @@ class Tool:
             raise subprocess.CalledProcessError(1, list(args))
         if rest[:2] == ["env", "create"]:
             options = dict(option.removeprefix("--").split("=") for option in rest[3:])
-            self.files.append(json.loads(open(options["file"], encoding="utf-8").read()))
+            self.files.append(json.loads(Path(options["file"]).read_text(encoding="utf-8")))
             self.there.add(options["name"])
         if rest[:1] == ["run"]:
             _, _, name, python, *arguments = rest
             if name not in self.there or python != "python":
                 raise subprocess.CalledProcessError(1, list(args))
             if arguments != ["--version"]:
-                subprocess.run([sys.executable, *arguments], check=True)
+                self.run(arguments)
+
+
+def here(arguments):
+    flag, module, path = arguments
+    assert (flag, module) == ("-m", "bioimageio_fn.validation")
+    main(Path(path))
+
+
+def elsewhere(arguments):
+    subprocess.run([sys.executable, *arguments], check=True)
 
 
 def model(folder, description=None, **options):
@@ -97,7 +109,7 @@ def test_each_weights_format_has_an_environment_of_its_own(tmp_path):
 
 def test_what_fails_there_fails_here(tmp_path):
     source = write(tmp_path / "m", image05(), tensors={"raw": IMAGE, "out": IMAGE * 2})
-    tool = Tool("conda")
+    tool = Tool("conda", run=elsewhere)
 
     summary = fn.test_description(
         source, runtime_env="as-described", run_command=tool, expected_type="model", stop_early=True
@@ -117,7 +129,7 @@ def test_options_reach_the_other_side(tmp_path):
         run_command=Tool("conda"),
         devices="cpu",
         determinism="full",
-        expected_type="".join(["mo", "del"]),
+        expected_type="model",
         weight_format="onnx",
         working_dir=kept,
     )
