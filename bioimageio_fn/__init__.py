@@ -87,6 +87,13 @@ if TYPE_CHECKING:
     from .stats.files import save_stat as save_stat
     from .stats.measure import Measure as Measure
     from .tensor import Tensor as Tensor
+    from .validation.determinism import enable_determinism as enable_determinism
+    from .validation.testing_models import (
+        load_description_and_test as load_description_and_test,
+    )
+    from .validation.testing_models import test_description as test_description
+    from .validation.testing_models import test_model as test_model
+    from .validation.testing_models import test_resource as test_resource
 
 __version__ = "0.1.0"
 
@@ -156,6 +163,13 @@ _NAMES = {
     "stats.files": ("load_stat", "save_stat"),
     "stats.measure": ("Measure",),
     "tensor": ("Tensor",),
+    "validation.determinism": ("enable_determinism",),
+    "validation.testing_models": (
+        "load_description_and_test",
+        "test_description",
+        "test_model",
+        "test_resource",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

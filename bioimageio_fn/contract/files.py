@@ -21,6 +21,7 @@ __all__ = [
     "FileRef",
     "architecture_of",
     "check_sha256",
+    "dependencies_of",
     "external_data",
     "framework_version",
     "refs_of_test_tensors",
@@ -160,16 +161,18 @@ def architecture_of(description: Any) -> Architecture:
         module=str(module),
         kwargs=kwargs,
         strict=getattr(entry, "strict", True),
-        beside=(*_dependencies(entry), *_attachments(description)),
+        beside=(*dependencies_of(description, "pytorch_state_dict"), *_attachments(description)),
     )
 
 
-def _dependencies(entry: Any) -> list[FileRef]:
-    if entry.dependencies is None:
+def dependencies_of(description: Any, weights_format: str) -> list[FileRef]:
+    """The file of the environment that weights are described to need; empty if there is none."""
+    dependencies = getattr(getattr(description.weights, weights_format), "dependencies", None)
+    if dependencies is None:
         return []
-    if hasattr(entry.dependencies, "file"):  # format 0.4
-        return [_ref(entry.dependencies.file)]
-    return [_ref(entry.dependencies.source, entry.dependencies.sha256)]
+    if hasattr(dependencies, "file"):  # format 0.4
+        return [_ref(dependencies.file)]
+    return [_ref(dependencies.source, dependencies.sha256)]
 
 
 def _attachments(description: Any) -> list[FileRef]:

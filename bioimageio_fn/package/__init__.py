@@ -15,6 +15,7 @@ from .loading import (
     load_model,
     load_model_description,
     load_resource,
+    looked_at,
 )
 from .local import local_file, local_file_with, staged
 from .tensors import test_inputs, test_outputs
@@ -30,6 +31,7 @@ __all__ = [
     "load_resource",
     "local_file",
     "local_file_with",
+    "looked_at",
     "staged",
     "test_inputs",
     "test_outputs",
