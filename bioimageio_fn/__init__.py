@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .stats.measure import Measure as Measure
     from .tensor import Tensor as Tensor
     from .validation.determinism import enable_determinism as enable_determinism
+    from .validation.reach import measure_reach as measure_reach
     from .validation.testing_models import (
         load_description_and_test as load_description_and_test,
     )
@@ -164,6 +165,7 @@ _NAMES = {
     "stats.measure": ("Measure",),
     "tensor": ("Tensor",),
     "validation.determinism": ("enable_determinism",),
+    "validation.reach": ("measure_reach",),
     "validation.testing_models": (
         "load_description_and_test",
         "test_description",

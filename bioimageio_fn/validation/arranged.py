@@ -45,7 +45,7 @@ def of_raw_statistics(case: Case) -> Diagnosis | None:
 
 def rearranged(case: Case) -> Diagnosis | None:
     """Axes are in another order, or run backwards."""
-    if case.produced.ndim != case.expected.ndim:
+    if case.produced.ndim != case.expected.ndim or not case.expected.size:
         return None
     probes = _probes(case.expected)
     for order in _orders(case.produced.shape, case.expected.shape):

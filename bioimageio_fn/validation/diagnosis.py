@@ -13,12 +13,12 @@ from typing import TypeAlias
 import numpy as np
 from immutabledict import immutabledict
 
-from ..axes import AxisId, MemberId
+from ..axes import MemberId
 from ..contract.records import TensorContract
 from ..ops.instance_records import ToLabels
 from ..tensor import Tensor
 from .arranged import of_raw_statistics, of_shape, rearranged, swapped
-from .case import Case, figure, said
+from .case import Case, figure, said, thinned
 from .deviation import Array, deviations, exceeding
 from .labels import looks_like_labels, match_objects
 from .records import Diagnosis, Tolerance
@@ -28,6 +28,7 @@ __all__ = ["diagnose"]
 
 Hypothesis: TypeAlias = Callable[[Case], Diagnosis | None]
 
+_APART = ("batch", "channel")
 BORDER = 0.9
 """Part of the elements over the tolerance that lie near a border where this is said."""
 
@@ -76,10 +77,12 @@ def diagnose(
         {name: tensor for name, tensor in others.items() if tensor is not expected},
         raw,
     )
-    for hypothesis in _HYPOTHESES:
-        if (found := hypothesis(case)) is not None:
-            return found
-    return _different(case)
+    # what overflows, or is not finite, explains nothing
+    with np.errstate(all="ignore"):
+        for hypothesis in _HYPOTHESES:
+            if (found := hypothesis(case)) is not None:
+                return found
+        return _different(case)
 
 
 def _same(case: Case) -> Diagnosis | None:
@@ -108,7 +111,7 @@ def _not_finite(case: Case) -> Diagnosis | None:
         return None
     place = np.unravel_index(int(over.argmax()), over.shape)
     where = said(dict(zip(case.axes, map(int, place), strict=True)))
-    got, wanted = case.produced[place], case.expected[place]
+    got, wanted = (figure(float(a[place])) for a in (case.produced, case.expected))
     return Diagnosis(
         "not finite",
         f"{np.count_nonzero(over)} of {over.size} elements, the first at {where}: {got} instead of"
@@ -160,8 +163,7 @@ def _tensors(case: Case) -> tuple[Tensor, Tensor]:
 def _different(case: Case) -> Diagnosis:
     """Nothing explains it: how far it is off, and where."""
     p, e = case.produced.astype("float64"), case.expected.astype("float64")
-    with np.errstate(invalid="ignore"):
-        apart = deviations(case.produced, case.expected)
+    apart = deviations(case.produced, case.expected)
     place = np.unravel_index(int(apart.argmax()), apart.shape)
     where = said(dict(zip(case.axes, map(int, place), strict=True)))
     text = (
@@ -184,17 +186,20 @@ def _likeness(produced: Array, expected: Array) -> str:
 def _borders_said(case: Case) -> str:
     """What is to be said if what differs lies near the borders of the image."""
     over = np.argwhere(exceeding(case.produced, case.expected, case.tolerance))
-    near = np.full(len(over), np.inf)
-    shortest = np.inf
-    for i, (axis, size) in enumerate(zip(case.axes, case.expected.shape, strict=True)):
-        if axis in (AxisId("batch"), AxisId("channel")) or size == 1:
-            continue
-        near = np.minimum(near, np.minimum(over[:, i], size - 1 - over[:, i]))
-        shortest = min(shortest, size)
-    width = float(np.quantile(near, BORDER)) + 1 if len(near) else np.inf
-    if not 6 * width <= shortest:
+    sizes = case.expected.shape
+    space = [i for i, axis in enumerate(case.axes) if axis not in _APART and sizes[i] > 1]
+    if not space or not len(over):
+        return ""
+    near = np.min([np.minimum(over[:, i], sizes[i] - 1 - over[:, i]) for i in space], axis=0)
+    width = float(np.quantile(near, BORDER)) + 1
+    if 6 * width > min(sizes[i] for i in space):
         return ""
     return f"; {100 * BORDER:.0f} % of what differs lies within {width:.0f} pixels of a border"
+
+
+def _if_worth_it(hypothesis: Hypothesis) -> Hypothesis:
+    """A hypothesis on values, tried on all elements only if it explains some of them."""
+    return lambda case: None if hypothesis(thinned(case)) is None else hypothesis(case)
 
 
 _HYPOTHESES: tuple[Hypothesis, ...] = (
@@ -205,12 +210,9 @@ _HYPOTHESES: tuple[Hypothesis, ...] = (
     of_shape,
     _not_finite,
     _described_labels_permuted,
-    cast,
-    activated,
-    scaled_or_shifted,
-    affine,
+    *map(_if_worth_it, (cast, activated, scaled_or_shifted, affine)),
     _labels_permuted,
-    clipped,
+    _if_worth_it(clipped),
     _labels_differ,
-    noisy,
+    _if_worth_it(noisy),
 )

@@ -1,5 +1,6 @@
 """Every way to spoil an output gets its own name, and one that is not spoiled is the same."""
 
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from descriptions import axis05, contract_of, image05, model05, ref, sized, step, tensor05
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from tampered import drawn
 
 from bioimageio_fn.tensor import Tensor
+from bioimageio_fn.validation.deviation import within
 from bioimageio_fn.validation.diagnosis import diagnose
 from bioimageio_fn.validation.records import Tolerance
 
@@ -209,6 +211,30 @@ def test_noise(case, seed, width):
     enough = float(diagnosis.text.split()[-1])
     again = found((array + noise).astype(array.dtype), (expected, Tolerance(0, enough, 0)))
     assert again.cause == "same"
+
+
+@pytest.mark.parametrize(
+    ("cause", "spoiled"),
+    [
+        ("scaled", lambda a: 3 * a),
+        ("shifted", lambda a: a - 7),
+        ("affine", lambda a: 2 * a + 1),
+        ("clipped", lambda a: np.clip(a, -1, 0.5)),
+        ("other dtype", np.trunc),
+        ("missing activation", lambda a: softmax(a, 1).astype("float32")),
+        ("noise", lambda a: a + np.float32(0.004) * np.sin(1e4 * a)),
+        ("different", lambda a: a[::-1, ::-1] * a),
+    ],
+)
+def test_large_tensors_are_told_as_small_ones_are(cause, spoiled):
+    array = np.random.default_rng(0).uniform(-3, 3, (2, 3, 300, 400)).astype("float32")
+    case = Tensor(array, "bcyx"), USUAL
+
+    assert found(spoiled(array), case).cause == cause
+    one = spoiled(array).copy()
+    one[1, 2, 151, 233] += 1000  # what some of the elements do not tell
+    if cause in ("scaled", "shifted", "affine", "clipped"):
+        assert found(one, (case[0], STRICT)).cause != cause
 
 
 # ---------------------------------------------------------------- places
@@ -417,3 +443,33 @@ def test_labels_that_are_spoiled_otherwise_are_not_called_other_labels(spoiled):
     diagnosis = found(spoiled(array_of(case)), case)
 
     assert diagnosis.cause in ("flipped", "scaled", "shifted")
+
+
+# ---------------------------------------------------------------- anything
+
+
+DTYPES = ("bool", "uint8", "int16", "uint64", "int64", "float16", "float32", "float64")
+
+
+@st.composite
+def anything(draw):
+    """Two tensors of any types and values, of the same shape or not."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5))
+    shapes = st.just(shape) | hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5)
+    arrays = [
+        draw(hnp.arrays(draw(st.sampled_from(DTYPES)), form)) for form in (shape, draw(shapes))
+    ]
+    return [Tensor(a, ["batch", "channel", "y", "x"][-a.ndim :]) for a in arrays]
+
+
+@settings(max_examples=150)
+@given(anything(), st.sampled_from([USUAL, STRICT, Tolerance(0, 0, 1e6)]))
+def test_everything_has_a_diagnosis_and_only_what_agrees_is_the_same(tensors, tolerance):
+    produced, expected = tensors
+
+    diagnosis = diagnose(produced, expected, tolerance)
+
+    assert diagnosis.text
+    if diagnosis.cause == "same":
+        assert within(np.asarray(produced), np.asarray(expected), tolerance)
+    assert diagnose(expected, expected, tolerance).cause == "same"
