@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +152,7 @@ def _looked_at(
     if isinstance(source, Mapping):
         fields = dict(source)
     elif isinstance(source, bioimageio.spec.InvalidDescr):
-        return source
+        return deepcopy(source)
     elif hasattr(source, "validation_summary"):
         fields = bioimageio.spec.dump_description(source)
         given = given.replace(root=source.root, file_name=source.file_name)

@@ -15,7 +15,6 @@ import attrs
 import numpy as np
 
 from ..arrays import to_numpy
-from ..backends.formats import obstacle
 from ..errors import BlockError, FileWriteError
 from ..making import create_prediction_pipeline
 from ..pipeline import Pipeline
@@ -71,10 +70,11 @@ def steps_of(weights: Weights, *, in_blocks: bool = True) -> Iterator[Finding]:
     """
     name = f"Reproduce test outputs from test inputs ({weights.name})"
     with noted() as notes:
-        pipeline, case, problem = _opened(weights)
-    if pipeline is None or case is None:
-        yield Finding(name, problems=(problem,) if problem else (), notes=tuple(notes))
+        opened = _opened(weights)
+    if isinstance(opened, Problem):
+        yield Finding(name, problems=(opened,), notes=tuple(notes))
         return
+    pipeline, case = opened
     keep = None if weights.working_dir is None else partial(_keep, weights, case)
     with pipeline:
         first = attempted(name, partial(reproduced, name, pipeline, case, keep))
@@ -91,25 +91,19 @@ def steps_of(weights: Weights, *, in_blocks: bool = True) -> Iterator[Finding]:
             yield attempted(title, partial(step, title, pipeline, case.inputs))
 
 
-def _opened(weights: Weights) -> tuple[Pipeline | None, Expectation | None, Problem | None]:
+def _opened(weights: Weights) -> tuple[Pipeline, Expectation] | Problem:
     """The model, and what it has to reproduce; or what keeps it from being opened."""
     description, weights_format = weights.description, weights.weights_format
     try:
-        if description.weights.available_formats.get(weights_format) is not None:
-            # what can not be run at all is said before the files are looked at
-            devices = (weights.device,)
-            if (problem := obstacle(weights_format, devices)) is not None:
-                return None, None, problem_of(problem)
         pipeline = create_prediction_pipeline(
             description,
             devices=weights.device,
             weights_format=weights_format,
             trust_code=weights.trust_code,
         )
-        case = expectation(description, weights_format)
+        return pipeline, expectation(description, weights_format)
     except Exception as error:  # noqa: BLE001 # strangers' weights raise whatever they like
-        return None, None, problem_of(error)
-    return pipeline, case, None
+        return problem_of(error)
 
 
 def _at_other_sizes(weights: Weights, pipeline: Pipeline, case: Expectation) -> Iterator[Finding]:

@@ -142,6 +142,9 @@ def test_options_reach_the_other_side(tmp_path):
     np.testing.assert_array_equal(np.load(kept / "onnx" / "onnx_cpu" / "output_out.npy"), IMAGE)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of the format library
 def test_what_exists_only_here_is_packaged(tmp_path):
     source = model(tmp_path / "m")
     given = fn.load_model(source, perform_io_checks=False)

@@ -57,13 +57,15 @@ def changed(path, change):
 
 
 @pytest.mark.parametrize(
-    "kind",
-    ["onnx", "torchscript", "keras_v3", "keras_hdf5", "tensorflow_saved_model_bundle"],
+    ("kind", "version", "space"),
+    [
+        *(("onnx", "0.4", 2), ("onnx", "0.5", 3)),
+        *(("torchscript", "0.4", 3), ("torchscript", "0.5", 2)),
+        *(("keras_hdf5", "0.4", 2), ("keras_v3", "0.5", 3)),
+        ("tensorflow_saved_model_bundle", "0.5", 2),
+    ],
 )
-@pytest.mark.parametrize(("version", "space"), [("0.4", 2), ("0.5", 3)])
 def test_a_model_of_the_real_frameworks_passes(tmp_path, kind, version, space):
-    if (kind, version) == ("keras_v3", "0.4"):
-        pytest.skip("format 0.4 has no Keras 3")
     names = ("raw", "aux")
     content, direct = network(kind, tmp_path / "n", space=space, inputs=names)
     given = {n: images(kind, space=space, seed=i) for i, n in enumerate(names)}
@@ -597,11 +599,15 @@ def test_an_optional_input_without_a_test_tensor(tmp_path):
 def test_a_description_that_is_invalid(tmp_path):
     source = changed(model(tmp_path / "m"), lambda m: m.pop("name"))
 
-    for invalid in (source, fn.load_description(source, perform_io_checks=False)):
-        summary = fn.test_description(invalid)
+    given = fn.load_description(source, perform_io_checks=False)
+    before = given.validation_summary.model_dump(exclude={"saved_conda_list"})
+
+    for invalid in (source, given):
+        summary = fn.test_description(invalid, expected_type="dataset")
 
         assert summary.status == "failed"
         assert summary.errors
+    assert given.validation_summary.model_dump(exclude={"saved_conda_list"}) == before
     assert isinstance(fn.load_description_and_test(source), InvalidDescr)
 
 
