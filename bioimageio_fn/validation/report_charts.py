@@ -12,8 +12,8 @@ from html import escape
 
 import numpy as np
 
+from ..deviation import Array
 from .case import figure
-from .deviation import Array
 from .labels import Objects
 from .records import Reach
 

@@ -16,8 +16,8 @@ import numpy as np
 from immutabledict import immutabledict
 
 from ..axes import AxisId
+from ..deviation import Array
 from ..tensor import Tensor
-from .deviation import Array
 from .labels import looks_like_labels
 
 __all__ = ["Picture", "Scale", "difference_picture", "label_picture", "plane", "value_picture"]

@@ -15,11 +15,11 @@ from imageio.v3 import imread
 from tampered import drawn
 
 import bioimageio_fn as fn
+from bioimageio_fn.deviation import deviations
 from bioimageio_fn.errors import FileWriteError
 from bioimageio_fn.sample import Sample
 from bioimageio_fn.seams import measure_seams
 from bioimageio_fn.tensor import Tensor
-from bioimageio_fn.validation.deviation import deviations, exceeding
 from bioimageio_fn.validation.diagnosis import diagnose
 from bioimageio_fn.validation.labels import match_objects
 from bioimageio_fn.validation.records import (
@@ -38,6 +38,7 @@ from bioimageio_fn.validation.report_pictures import (
     plane,
     value_picture,
 )
+from bioimageio_fn.validation.tolerating import exceeding
 
 TOLERANCE = Tolerance(1e-3, 1e-3, 100)
 PINK = (255, 0, 170)
