@@ -46,8 +46,9 @@ run = {{
 def outcome(result):
     if not isinstance(result, fn.ValidationSummary):
         return type(result).__name__, ""
-    wrong = {{error.type: error.msg for error in reversed(result.errors)}}
-    return (wrong.popitem() if wrong else (result.status, ""))
+    # the last words are ours; before them the format library may have had some
+    wrong = [(error.type, error.msg) for error in result.errors] or [(result.status, "")]
+    return wrong[-1]
 
 
 for way in ways:
@@ -62,7 +63,7 @@ for way in ways:
 class Outcome(NamedTuple):
     """How a call ended: the class of its error and what that says, or the class of a result.
 
-    Of a model test: that of the first error in its summary, or its status.
+    Of a model test: that of the last error in its summary, or its status.
     """
 
     kind: str

@@ -135,7 +135,7 @@ def test_a_pickle_in_a_test_tensor(folder, canary):
 
     assert outcomes[LOAD].kind == "InvalidDescr"  # the format library reads it, and does not run it
     loaded(outcomes, BLIND)
-    refused(outcomes, [INPUTS], "FileReadError", "can not read raw.npy as a NumPy array")
+    refused(outcomes, [INPUTS, TEST], "FileReadError", "can not read raw.npy as a NumPy array")
     assert outcomes[PREDICT].kind == "Sample"  # which needs no test tensor
 
 

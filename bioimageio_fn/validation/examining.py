@@ -106,7 +106,7 @@ def _unreadable(source: Source, format_version: str) -> Iterator[Finding]:
         return
     problems = tuple(unreadable(blind))
     if problems:
-        yield Finding("Read the test tensors", problems=problems)
+        yield Finding("Read the files of the model", problems=problems)
 
 
 def check_options(determinism: str, trust_code: TrustCode) -> None:

@@ -7,6 +7,7 @@ counts; if none does, the first whose sizes fit is what is said to be wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -14,9 +15,10 @@ import numpy as np
 
 from ..arrays import to_numpy
 from ..axes import MemberId
+from ..contract.files import FileRef, architecture_of, external_data, weights_refs
 from ..contract.read import model_contract
 from ..errors import BioimageioFnError, MissingFileError
-from ..package import test_inputs, test_outputs
+from ..package import local_file, test_inputs, test_outputs
 from ..pipeline import Pipeline
 from ..sample import Sample
 from ..tensor import Tensor
@@ -114,11 +116,24 @@ def expectation(description: Any, weights_format: str) -> Expectation:
 
 
 def unreadable(description: Any) -> Iterator[Problem]:
-    """Why the test tensors of a valid description can not be read; nothing if they can."""
-    try:
-        expectation(description, "")
-    except BioimageioFnError as error:
-        yield problem_of(error)
+    """Why files of a valid description can not be read: test tensors, weights, their code."""
+    files = [ref for name in weights_refs(description) for ref in _files_of(description, name)]
+    reads: list[Callable[[], Any]] = [partial(expectation, description, "")]
+    reads += [partial(local_file, ref) for ref in files]
+    for read in reads:
+        try:
+            read()
+        except BioimageioFnError as error:
+            yield problem_of(error)
+
+
+def _files_of(description: Any, weights_format: str) -> Iterator[FileRef]:
+    yield weights_refs(description)[weights_format]
+    yield from external_data(description, weights_format)
+    if weights_format == "pytorch_state_dict":
+        code = architecture_of(description).file
+        if code is not None:
+            yield code
 
 
 def _likeliest(pipeline: Pipeline, case: Expectation) -> tuple[Convention, Trial, Sample]:

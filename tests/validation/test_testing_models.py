@@ -514,7 +514,7 @@ def test_a_model_without_test_tensors(tmp_path, missing):
     summary = fn.test_model(source)
 
     assert summary.status == "failed"
-    name = REPRODUCE if missing == "outputs" else "Read the test tensors"
+    name = REPRODUCE if missing == "outputs" else "Read the files of the model"
     ((kind, text),) = why(summary, name)
     assert kind == "MissingFileError"
     assert "the model has no test tensors: expected one for each input that is required" in text
@@ -527,7 +527,7 @@ def test_a_test_tensor_whose_file_is_missing(tmp_path):
     summary = fn.test_model(source)
 
     assert summary.status == "failed"
-    ((kind, text),) = why(summary, "Read the test tensors")
+    ((kind, text),) = why(summary, "Read the files of the model")
     assert kind == "MissingFileError"
     assert text.startswith("the package has no file out.npy: got ")
 
