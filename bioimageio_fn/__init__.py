@@ -94,6 +94,14 @@ if TYPE_CHECKING:
     from .tensor import Tensor as Tensor
     from .updating import update_format as update_format
     from .updating import update_hashes as update_hashes
+    from .validation.determinism import enable_determinism as enable_determinism
+    from .validation.reach import measure_reach as measure_reach
+    from .validation.testing_models import (
+        load_description_and_test as load_description_and_test,
+    )
+    from .validation.testing_models import test_description as test_description
+    from .validation.testing_models import test_model as test_model
+    from .validation.testing_models import test_resource as test_resource
     from .weights.add import add_weights as add_weights
 
 __version__ = "0.1.0"
@@ -169,6 +177,14 @@ _NAMES = {
     "tensor": ("Tensor",),
     "updating": ("update_format", "update_hashes"),
     "weights.add": ("add_weights",),
+    "validation.determinism": ("enable_determinism",),
+    "validation.reach": ("measure_reach",),
+    "validation.testing_models": (
+        "load_description_and_test",
+        "test_description",
+        "test_model",
+        "test_resource",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -107,6 +107,15 @@ CALLS = {
     "InvalidDescr": lambda t: isinstance(
         fn.build_description({"type": "dataset"}), fn.InvalidDescr
     ),
+    "load_description_and_test": lambda t: (
+        fn.load_description_and_test(saved_dataset(t.folder)).validation_summary.status == "passed"
+    ),
+    "test_model": lambda t: fn.test_model(fn.demo_model(), "onnx").status == "passed",
+    "test_description": lambda t: (
+        fn.test_description(saved_dataset(t.folder), expected_type="model").status == "failed"
+    ),
+    "test_resource": lambda t: fn.test_resource is fn.test_description,
+    "enable_determinism": lambda t: fn.enable_determinism("seed_only", ["onnx"]) is None,
     "Axis": lambda t: fn.Axis("b").type == "batch",
     "AxisId": lambda t: fn.AxisId("b") == "batch",
     "MemberId": lambda t: fn.MemberId("raw") == "raw",

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no limits f
 
 LOAD, BLIND = "load_description", "load_description without looking at files"
 INPUTS, PREDICT = "test_inputs", "predict"
+TEST, TEST_TRUSTED = "test_model", "test_model, trusted"
 STATE_DICT, TRUSTED = "predict the state dict", "predict, trusted"
 
 
@@ -106,20 +107,20 @@ def loaded(outcomes, *ways):
 def test_a_pickle_in_weights(folder, canary, make):
     source = with_state_dict(folder, saved({"x": Payload(canary)}), make=make)
 
-    outcomes = opened(source, [LOAD, PREDICT, TRUSTED])
+    outcomes = opened(source, [LOAD, PREDICT, TRUSTED, TEST, TEST_TRUSTED])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "UntrustedCodeError", "these weights need code of the model")
-    refused(outcomes, [TRUSTED], "UnsafePackageError", "w.pt holds more than tensors")
+    refused(outcomes, [PREDICT, TEST], "UntrustedCodeError", "these weights need code of the model")
+    refused(outcomes, [TRUSTED, TEST_TRUSTED], "UnsafePackageError", "w.pt holds more than tensors")
 
 
 def test_a_pickle_in_the_place_of_torchscript(folder, canary):
     source = write(folder, image05(), weights={"torchscript": saved(Payload(canary))})
 
-    outcomes = opened(source, [LOAD, PREDICT])
+    outcomes = opened(source, [LOAD, PREDICT, TEST])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "BackendError", "torch can not open weights.pt")
+    refused(outcomes, [PREDICT, TEST], "BackendError", "torch can not open weights.pt")
 
 
 def test_a_pickle_in_a_test_tensor(folder, canary):
@@ -130,11 +131,11 @@ def test_a_pickle_in_a_test_tensor(folder, canary):
     tensor = {"source": "raw.npy", "sha256": digest(buffer.getvalue())}
     changed(source, lambda m: m["inputs"][0].update(test_tensor=tensor))
 
-    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     assert outcomes[LOAD].kind == "InvalidDescr"  # the format library reads it, and does not run it
     loaded(outcomes, BLIND)
-    refused(outcomes, [INPUTS], "FileReadError", "can not read raw.npy as a NumPy array")
+    refused(outcomes, [INPUTS, TEST], "FileReadError", "can not read raw.npy as a NumPy array")
     assert outcomes[PREDICT].kind == "Sample"  # which needs no test tensor
 
 
@@ -142,10 +143,10 @@ def test_a_pickle_in_a_test_tensor(folder, canary):
 def test_code_that_makes_the_network(folder, canary, make):
     source = with_state_dict(folder, code=code_that_writes(canary), make=make)
 
-    outcomes = opened(source, [LOAD, PREDICT, STATE_DICT])
+    outcomes = opened(source, [LOAD, PREDICT, STATE_DICT, TEST])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT, STATE_DICT], "UntrustedCodeError", "Net of net.py")
+    refused(outcomes, [PREDICT, STATE_DICT, TEST], "UntrustedCodeError", "Net of net.py")
     assert (
         f"read {folder / 'net.py'}, and pass trust_code=True (--trust-code)"
         in outcomes[PREDICT].text
@@ -158,11 +159,14 @@ def test_code_of_a_custom_step(folder, canary):
     source = write(folder, image05(post=[step]))
     (folder / "step.py").write_bytes(code)
 
-    outcomes = opened(source, [LOAD, PREDICT])
+    outcomes = opened(source, [LOAD, PREDICT, TEST])
 
     loaded(outcomes, LOAD)
     refused(
-        outcomes, [PREDICT], "UntrustedCodeError", "Net of step.py (tensor 'out', step 'custom'"
+        outcomes,
+        [PREDICT, TEST],
+        "UntrustedCodeError",
+        "Net of step.py (tensor 'out', step 'custom'",
     )
 
 
@@ -177,10 +181,10 @@ def test_code_of_a_custom_step(folder, canary):
 def test_a_library_function_in_the_place_of_a_network(folder, canary, module, name, kwargs):
     source = with_state_dict(folder, import_from=module, callable=name, kwargs=kwargs(canary))
 
-    outcomes = opened(source, [LOAD, PREDICT])
+    outcomes = opened(source, [LOAD, PREDICT, TEST])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "UntrustedCodeError", f"{name} of the library {module}")
+    refused(outcomes, [PREDICT, TEST], "UntrustedCodeError", f"{name} of the library {module}")
 
 
 def test_a_python_file_within_weights(folder, canary):
@@ -191,10 +195,10 @@ def test_a_python_file_within_weights(folder, canary):
             archive.writestr(f"{root}/{name}", code_that_writes(canary))
     source = with_state_dict(folder, buffer.getvalue())
 
-    outcomes = opened(source, [LOAD, PREDICT, TRUSTED])
+    outcomes = opened(source, [LOAD, PREDICT, TRUSTED, TEST, TEST_TRUSTED])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "UntrustedCodeError", "Net of net.py")
+    refused(outcomes, [PREDICT, TEST], "UntrustedCodeError", "Net of net.py")
     assert outcomes[TRUSTED].kind == "Sample"  # net.py was trusted, and runs; the others do not
 
 
@@ -205,7 +209,7 @@ def test_a_python_file_within_torchscript(folder, canary):
         archive.writestr("sitecustomize.py", code_that_writes(canary))
     source = write(folder, image05(), weights={"torchscript": buffer.getvalue()})
 
-    outcomes = opened(source, [LOAD, PREDICT])
+    outcomes = opened(source, [LOAD, PREDICT, TEST])
 
     loaded(outcomes, LOAD)
     assert outcomes[PREDICT].kind in {"Sample", "BackendError"}
@@ -241,7 +245,7 @@ def test_an_archive_with_a_path_that_leads_out(folder, tmp_path, name):
     folder.mkdir()
     source = with_member(folder / "model.zip", name.format(home=tmp_path), "payload")
 
-    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "its path leads out of the package")
 
@@ -251,7 +255,7 @@ def test_an_archive_with_a_link_or_a_device(folder, tmp_path, kind):
     folder.mkdir()
     source = with_member(folder / "model.zip", member("data", kind), str(tmp_path))
 
-    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "it is a link, a device")
 
@@ -284,7 +288,7 @@ def test_an_archive_that_is_a_bomb(folder, tmp_path, claimed, kind, text):
     source.write_bytes(bomb(10, claimed))
     assert source.stat().st_size < 11 * 2**20
 
-    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, kind, text)
     assert sum(p.stat().st_size for p in (tmp_path / "cache").rglob("*")) < 2**20
@@ -297,11 +301,16 @@ def test_weights_that_are_not_the_described(folder):
     source = write(folder, image05())
     (folder / "weights.onnx").write_bytes(onnx_identity(["raw"], ["out"]) + b"\0")
 
-    outcomes = opened(source, [LOAD, BLIND, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, PREDICT, TEST])
 
     assert outcomes[LOAD].kind == "InvalidDescr"
     loaded(outcomes, BLIND)
-    refused(outcomes, [PREDICT], "HashMismatchError", "weights.onnx is not the file that the descr")
+    refused(
+        outcomes,
+        [PREDICT, TEST],
+        "HashMismatchError",
+        "weights.onnx is not the file that the descr",
+    )
 
 
 @pytest.mark.parametrize("make", [image05, image04])
@@ -309,7 +318,7 @@ def test_code_that_is_not_the_described(folder, canary, make):
     source = with_state_dict(folder, make=make)
     (folder / "net.py").write_text(code_that_writes(canary), encoding="utf-8")
 
-    outcomes = opened(source, [PREDICT, TRUSTED])
+    outcomes = opened(source, [PREDICT, TRUSTED, TEST, TEST_TRUSTED])
 
     refused(outcomes, outcomes, "HashMismatchError", "net.py is not the file that the description")
 
@@ -340,7 +349,7 @@ def test_text_without_end(folder, text, why):
     source = folder / "bioimageio.yaml"
     source.write_text(text(), encoding="utf-8")
 
-    outcomes = opened(source, [LOAD, PREDICT])
+    outcomes = opened(source, [LOAD, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", why)
 
@@ -351,7 +360,7 @@ def test_text_without_end_in_an_archive(folder):
     with zipfile.ZipFile(source, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bioimageio.yaml", anchors())
 
-    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "too many values")
 
@@ -362,7 +371,7 @@ def test_a_description_of_a_terabyte(folder):
     with source.open("wb") as file:
         file.truncate(2**40)  # takes no room on the disk
 
-    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(source, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "bioimageio.yaml is too long")
 
@@ -378,7 +387,7 @@ def test_a_file_outside_of_the_package(folder, tmp_path, make, source):
     path = write(folder, make())
     changed(path, lambda m: m.update(attachments=_attachment(make, name)))
 
-    outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "is a file outside of the package")
 
@@ -392,7 +401,7 @@ def test_a_link_that_leads_out(folder, tmp_path):
     (folder / "weights.onnx").rename(tmp_path / "secret.onnx")
     (folder / "weights.onnx").symlink_to(tmp_path / "secret.onnx")
 
-    outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "a link leads out of the package")
 
@@ -402,10 +411,10 @@ def test_a_device_and_a_pipe_in_the_place_of_files(folder):
     (folder / "weights.onnx").unlink()
     os.mkfifo(folder / "weights.onnx")
 
-    outcomes = opened(path, [BLIND, PREDICT])
+    outcomes = opened(path, [BLIND, PREDICT, TEST])
 
     loaded(outcomes, BLIND)
-    refused(outcomes, [PREDICT], "MissingFileError", "the package has no file weights.onnx")
+    refused(outcomes, [PREDICT, TEST], "MissingFileError", "the package has no file weights.onnx")
 
 
 def graph_with_external_data(location):
@@ -432,10 +441,12 @@ def test_external_data_of_onnx_outside_of_the_package(folder, tmp_path, location
     path = write(folder, image05(), weights={"onnx": graph})
     (folder / "link.data").symlink_to(tmp_path / "secret.data")
 
-    outcomes = opened(path, [LOAD, PREDICT])
+    outcomes = opened(path, [LOAD, PREDICT, TEST])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "UnsafePackageError", "takes weights from outside of its folder")
+    refused(
+        outcomes, [PREDICT, TEST], "UnsafePackageError", "takes weights from outside of its folder"
+    )
 
 
 def test_external_data_of_onnx_that_the_description_finds_outside(folder, tmp_path):
@@ -447,7 +458,7 @@ def test_external_data_of_onnx_that_the_description_finds_outside(folder, tmp_pa
         lambda m: m["weights"]["onnx"].update(external_data={"source": "../secret.data"}),
     )
 
-    outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT])
+    outcomes = opened(path, [LOAD, BLIND, INPUTS, PREDICT, TEST])
 
     refused(outcomes, outcomes, "UnsafePackageError", "weights.onnx.external_data.source is a file")
 
@@ -469,7 +480,9 @@ def test_a_saved_model_that_reads_a_file_outside_of_the_package(folder, tmp_path
             bad.writestr(name, part)
     path = write(folder, described(kind, "0.5"), weights={kind: buffer.getvalue()})
 
-    outcomes = opened(path, [LOAD, PREDICT])
+    outcomes = opened(path, [LOAD, PREDICT, TEST])
 
     loaded(outcomes, LOAD)
-    refused(outcomes, [PREDICT], "UnsafePackageError", "takes a file from outside of its folder")
+    refused(
+        outcomes, [PREDICT, TEST], "UnsafePackageError", "takes a file from outside of its folder"
+    )

@@ -22,6 +22,7 @@ __all__ = [
     "architecture_of",
     "attachments_of",
     "check_sha256",
+    "dependencies_of",
     "external_data",
     "file_ref",
     "framework_version",
@@ -163,16 +164,21 @@ def architecture_of(description: Any) -> Architecture:
         module=str(module),
         kwargs=kwargs,
         strict=getattr(entry, "strict", True),
-        beside=(*_dependencies(entry), *attachments_of(description)),
+        beside=(
+            *dependencies_of(description, "pytorch_state_dict"),
+            *attachments_of(description),
+        ),
     )
 
 
-def _dependencies(entry: Any) -> list[FileRef]:
-    if entry.dependencies is None:
+def dependencies_of(description: Any, weights_format: str) -> list[FileRef]:
+    """The file of the environment that weights are described to need; empty if there is none."""
+    dependencies = getattr(getattr(description.weights, weights_format), "dependencies", None)
+    if dependencies is None:
         return []
-    if hasattr(entry.dependencies, "file"):  # format 0.4
-        return [file_ref(entry.dependencies.file)]
-    return [file_ref(entry.dependencies.source, entry.dependencies.sha256)]
+    if hasattr(dependencies, "file"):  # format 0.4
+        return [file_ref(dependencies.file)]
+    return [file_ref(dependencies.source, dependencies.sha256)]
 
 
 def attachments_of(description: Any) -> list[FileRef]:

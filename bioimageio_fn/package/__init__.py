@@ -17,6 +17,7 @@ from .loading import (
     load_model,
     load_model_description,
     load_resource,
+    looked_at,
 )
 from .local import local_file, local_file_with, staged
 from .tensors import test_inputs, test_outputs
@@ -34,6 +35,7 @@ __all__ = [
     "load_resource",
     "local_file",
     "local_file_with",
+    "looked_at",
     "staged",
     "test_inputs",
     "test_outputs",

@@ -6,6 +6,9 @@ of them lie in the package.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,7 @@ from .references import check_references
 from .sources import Found, Source, found
 
 if TYPE_CHECKING:
-    from bioimageio.spec import InvalidDescr, ResourceDescr
+    from bioimageio.spec import InvalidDescr, ResourceDescr, ValidationContext
     from bioimageio.spec.model import AnyModelDescr
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "load_model",
     "load_model_description",
     "load_resource",
+    "looked_at",
 ]
 
 
@@ -80,23 +84,33 @@ def _built(text: Found, format_version: str, **context: Any) -> ResourceDescr | 
     """The description as an object; its files are looked at only when all lie in the package."""
     import bioimageio.spec
 
-    build = partial(
-        bioimageio.spec.build_description,
-        fields_of(text.content, text.file_name),
-        format_version=format_version,
-    )
+    fields = fields_of(text.content, text.file_name)
+    build = partial(bioimageio.spec.build_description, fields, format_version=format_version)
     given = bioimageio.spec.get_validation_context().replace(
         root=text.root, file_name=text.file_name, original_source_name=text.source
     )
+    return _checked(build, given, absolute=False, **context)
+
+
+def _checked(
+    build: Callable[..., ResourceDescr | InvalidDescr],
+    given: ValidationContext,
+    *,
+    absolute: bool,
+    **context: Any,
+) -> ResourceDescr | InvalidDescr:
+    """What is built, with its files looked at only when it is known where they lie."""
+    from bioimageio.spec import InvalidDescr
+
     if is_offline():  # the checks ask for every URL; files are checked when they are used, too
         context = {**context, "perform_io_checks": False}
     wanted = given.replace(**context)
     looking = wanted.perform_io_checks or bool(wanted.known_files)
     blind = given.replace(perform_io_checks=False, log_warnings=False if looking else None)
-    description: ResourceDescr | InvalidDescr = build(context=blind)
-    if isinstance(description, bioimageio.spec.InvalidDescr):
+    description = build(context=blind)
+    if isinstance(description, InvalidDescr):
         return description
-    check_references(description)
+    check_references(description, absolute=absolute)
     return build(context=wanted) if looking else description
 
 
@@ -108,6 +122,67 @@ def fields_of_source(source: Source) -> dict[str, Any]:
     """
     text = found(source)
     return fields_of(text.content, text.file_name)
+
+
+def looked_at(
+    source: Source | Mapping[str, Any],
+    /,
+    *,
+    format_version: str = "discover",
+    sha256: str | None = None,
+    perform_io_checks: bool = True,
+) -> ResourceDescr | InvalidDescr:
+    """A new description, with all of its files looked at, and a summary that says just that.
+
+    A description that is given is not changed, and neither is its summary.
+
+    Args:
+        source: as of `load_description`; a description; or the fields of one, whose files lie in
+            the folder of the validation context of `bioimageio.spec`.
+        format_version: the version to validate against; `latest` updates the description.
+        sha256: as of `load_description`; means nothing for descriptions and fields.
+        perform_io_checks: whether to look at the files.
+
+    Raises:
+        MissingFileError, UnsafePackageError, HashMismatchError, DescriptionError: as of
+            `load_description`.
+
+    Examples:
+        >>> import bioimageio_fn as fn
+        >>> given = load_description(fn.demo_model(), perform_io_checks=False)
+        >>> looked_at(given).validation_summary is given.validation_summary
+        False
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the format library leaves files open
+        return _looked_at(source, format_version, sha256, look=perform_io_checks)
+
+
+def _looked_at(
+    source: Source | Mapping[str, Any], format_version: str, sha256: str | None, *, look: bool
+) -> ResourceDescr | InvalidDescr:
+    import bioimageio.spec
+
+    given = bioimageio.spec.get_validation_context()
+    if isinstance(source, Mapping):
+        fields = dict(source)
+    elif isinstance(source, bioimageio.spec.InvalidDescr):
+        return deepcopy(source)
+    elif hasattr(source, "validation_summary"):
+        fields = bioimageio.spec.dump_description(source)
+        given = given.replace(root=source.root, file_name=source.file_name)
+    else:
+        return load_description(
+            source, format_version=format_version, sha256=sha256, perform_io_checks=look
+        )
+    build = partial(bioimageio.spec.build_description, fields, format_version=format_version)
+    try:
+        return _checked(build, given, absolute=True, perform_io_checks=look)
+    except BioimageioFnError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DescriptionError("can not make a description of these fields", got=reason) from error
 
 
 def load_model(source: Source, /, **options: Any) -> AnyModelDescr:
