@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import reduce
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -18,6 +18,7 @@ from immutabledict import immutabledict
 from .axes import AxisId, MemberId
 from .blocks.records import BlockPlan, PlannedAxis
 from .contract.records import nearest_valid
+from .deviation import Array, deviations
 from .errors import BlockError
 from .pipeline import Pipeline, default_plan, run
 from .reading import as_sample
@@ -26,7 +27,6 @@ from .tensor import Tensor
 
 __all__ = ["Seams", "Verdict", "measure_seams"]
 
-Array: TypeAlias = np.ndarray[Any, Any]
 Verdict = Literal["equal", "seams", "everywhere"]
 
 
@@ -217,7 +217,7 @@ def _seams(
     array = np.asarray(whole)
     low, high = _range(array)
     rounding = 0.0 if array.dtype.kind in "biu" else tolerance * max(abs(low), abs(high))
-    difference = _difference(np.asarray(blocks), array)
+    difference = deviations(np.asarray(blocks), array)
     equal = Seams(
         output=name,
         verdict="equal",
@@ -256,19 +256,6 @@ def _with_difference(
 def _range(array: Array) -> tuple[float, float]:
     numbers = array[np.isfinite(array)]
     return (float(numbers.min()), float(numbers.max())) if numbers.size else (np.nan, np.nan)
-
-
-def _difference(a: Array, b: Array) -> Array:
-    """Absolute differences as float64; 0 only where two pixels are the same."""
-    if a.dtype.kind in "biu":
-        # no integer type holds the difference of its extremes, but the unsigned one of its size
-        unsigned = f"u{a.dtype.itemsize}"
-        more: Array = np.maximum(a, b).astype(unsigned) - np.minimum(a, b).astype(unsigned)
-        return more.astype("float64")
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.abs(a.astype("float64") - b.astype("float64"))
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    return np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
 
 
 def _distances(name: MemberId, whole: Tensor, plan: BlockPlan) -> Array | None:

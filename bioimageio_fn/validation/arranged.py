@@ -12,9 +12,10 @@ from itertools import chain, combinations, permutations
 import numpy as np
 
 from ..axes import AxisId
+from ..deviation import Array
 from .case import Case
-from .deviation import Array, exceeding
 from .records import Diagnosis
+from .tolerating import exceeding
 
 __all__ = ["of_raw_statistics", "of_shape", "rearranged", "swapped"]
 

@@ -16,9 +16,10 @@ from immutabledict import immutabledict
 
 from ..axes import AxisId, MemberId
 from ..contract.records import TensorContract
+from ..deviation import Array
 from ..tensor import Tensor
-from .deviation import Array, within
 from .records import Tolerance
+from .tolerating import within
 
 __all__ = ["Case", "figure", "rounding", "said", "thinned"]
 

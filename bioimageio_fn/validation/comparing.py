@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import to_numpy
+from ..deviation import deviations
 from ..tensor import Tensor
-from .deviation import deviations, exceeding
 from .records import Agreement, Tolerance
+from .tolerating import exceeding
 
 __all__ = ["agreement"]
 

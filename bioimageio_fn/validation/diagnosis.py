@@ -15,13 +15,14 @@ from immutabledict import immutabledict
 
 from ..axes import MemberId
 from ..contract.records import TensorContract
+from ..deviation import Array, deviations
 from ..ops.instance_records import ToLabels
 from ..tensor import Tensor
 from .arranged import of_raw_statistics, of_shape, rearranged, swapped
 from .case import Case, figure, said, thinned
-from .deviation import Array, deviations, exceeding
 from .labels import looks_like_labels, match_objects
 from .records import Diagnosis, Tolerance
+from .tolerating import exceeding
 from .valued import activated, affine, cast, clipped, noisy, scaled_or_shifted
 
 __all__ = ["diagnose"]

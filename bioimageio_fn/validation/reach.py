@@ -18,13 +18,13 @@ from ..blocks.directions import Direction, Key, directions_of, groups_of
 from ..blocks.grid import align_step
 from ..blocks.sizes import common_valid, start_steps
 from ..contract.records import admits
+from ..deviation import Array, deviations
 from ..errors import BlockError
 from ..ops.fitting import fit
 from ..pipeline import Pipeline, concerns, default_plan, run
 from ..reading import as_sample
 from ..sample import Sample
 from ..tensor import Tensor, pad, slice_axes
-from .deviation import Array, deviations
 from .records import Reach
 
 __all__ = ["measure_reach"]

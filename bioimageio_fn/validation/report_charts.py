@@ -12,8 +12,8 @@ from html import escape
 
 import numpy as np
 
+from ..deviation import Array
 from .case import figure
-from .deviation import Array
 from .labels import Objects
 from .records import Reach
 
@@ -50,8 +50,10 @@ def histogram(expected: Array, produced: Array) -> str:
 def _counts(array: Array, low: float, high: float) -> Array:
     """Logarithms of how many values lie in each bin."""
     values = array.astype("float64").ravel()
-    counts, _ = np.histogram(values[np.isfinite(values)], BINS, (low, high))
-    return np.asarray(np.log1p(counts))
+    width = high / 2 - low / 2  # the whole of it may be more than the largest float
+    parts = (values[np.isfinite(values)] / 2 - low / 2) / (width or 1)
+    bins = np.minimum((parts * BINS).astype(np.intp), BINS - 1)
+    return np.asarray(np.log1p(np.bincount(bins, minlength=BINS)))
 
 
 def _steps(heights: Array) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 from immutabledict import immutabledict
 
 from ..axes import AxisId
+from ..deviation import Array
 from ..tensor import Tensor
-from .deviation import Array
 from .labels import looks_like_labels
 
 __all__ = ["Picture", "Scale", "difference_picture", "label_picture", "plane", "value_picture"]
@@ -26,6 +26,8 @@ Colours = Literal["grey", "values", "signed"]
 
 LONGEST = 480
 """Pixels of a picture, at most, along each side."""
+RARE = 0.002
+"""Part of the pixels of an image that may be darker than black, and brighter than white."""
 _AXES_SHOWN = ("x", "y", "z", "time", "index", "channel", "batch")
 """The axes that a plane has, those first that it has if it can."""
 _NOT_FINITE = (255, 0, 170)
@@ -120,12 +122,14 @@ def value_picture(
     Args:
         at: as of `plane`.
         scale: which values are darkest and brightest; by default the extremes of the plane.
-        grey: without colours, as images are looked at.
+        grey: without colours, as images are looked at; few pixels that are far brighter than all
+            others do not make these dark.
     """
     if tensor.sizes.get(AxisId("channel")) == 3 and tensor.dtype == "uint8":
         return _in_colours(tensor, at)
     shown = plane(tensor, at)
-    scale = _extremes(shown.array) if scale is None else scale
+    if scale is None:
+        scale = _scale(shown.array, 1 - RARE if grey else 1)
     values = shown.array.astype("float64")
     with np.errstate(invalid="ignore", over="ignore"):
         width = scale.high - scale.low
@@ -185,9 +189,13 @@ def _floats(*planes: _Plane) -> bool:
     return all(p.array.dtype.kind == "f" for p in planes)
 
 
-def _extremes(array: Array) -> Scale:
-    finite = array[np.isfinite(array)]
-    return Scale(float(finite.min()), float(finite.max())) if finite.size else Scale(0, 0)
+def _scale(array: Array, share: float) -> Scale:
+    """The range of most of the values: this share of them from below, and from above."""
+    finite = array[np.isfinite(array)].astype("float64")
+    if not finite.size:
+        return Scale(0, 0)
+    low, high = np.quantile(finite, [1 - share, share], method="nearest")
+    return Scale(float(low), float(high))
 
 
 def _shrunk(array: Array, join: Any) -> Array:

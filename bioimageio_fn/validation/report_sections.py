@@ -159,7 +159,7 @@ def _pictures(one: Reproduction) -> str:
         draw = labels and tensor.dtype.startswith(("int", "uint"))
         shown = label_picture(tensor, place) if draw else value_picture(tensor, place, scale=scale)
         parts.append(_figure(shown, f"<b>{name}</b>", tensor))
-    if same_shape and one.produced.dtype != "bool" != one.expected.dtype:
+    if same_shape:
         least = one.agreement.tolerance.absolute
         shown = difference_picture(one.produced, one.expected, at, least=least)
         caption = "<b>other pixels</b>" if labels else "<b>difference</b>"

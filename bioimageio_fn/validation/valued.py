@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ..axes import AxisId
+from ..deviation import Array, deviations
 from .case import Case, figure, rounding
-from .deviation import Array, deviations, within
 from .records import Diagnosis, Tolerance
+from .tolerating import within
 
 __all__ = ["activated", "affine", "cast", "clipped", "noisy", "scaled_or_shifted"]
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tampered import drawn
 
 from bioimageio_fn.tensor import Tensor
-from bioimageio_fn.validation.deviation import within
 from bioimageio_fn.validation.diagnosis import diagnose
 from bioimageio_fn.validation.records import Tolerance
+from bioimageio_fn.validation.tolerating import within
 
 USUAL, STRICT = Tolerance(1e-3, 1e-3, 100), Tolerance(0, 0, 0)
 SHAPES = {"yx": (13, 9), "bcyx": (1, 2, 12, 9), "bczyx": (2, 1, 5, 7, 6), "byxc": (1, 8, 8, 3)}
