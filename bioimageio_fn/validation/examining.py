@@ -165,7 +165,8 @@ def _tested(
         with closing(steps):  # so that what it has set is set back now
             for finding in steps:
                 place = ("weights", weights.weights_format)
-                summary.add_detail(detail_of(finding, place, description))
+                # the environment is said once for all steps
+                summary.add_detail(detail_of(finding, place, None if mine else description))
                 mine.append(finding)
                 if stop_early and not finding.passed:
                     break
