@@ -22,7 +22,7 @@ from .ops.chain import Chain, apply, block_safe_from, cut_chain
 from .ops.instance_records import ToLabels
 from .ops.kernels import Cast, Mapped
 from .ops.prepared import Prepared, applied, prepared
-from .ops.records import Pointwise
+from .ops.records import is_pointwise
 from .ops.transform import Transform
 from .overlap import ahead, closed_behind
 from .sample import Sample, SampleBlock
@@ -60,14 +60,16 @@ class Work:
 
         What changes the shape, or is not known, waits until the raw outputs are whole and cropped.
         """
+        if self.merged_first:
+            return 0
+        touched = self.plan.touched
         safe = (
             isinstance(step, Transform)
-            and isinstance(step.op, Pointwise)
-            and block_safe_from([step], self.plan.touched) == 0
+            and is_pointwise(step.op)
+            and block_safe_from([step], touched) == 0
             for step in self.after
         )
-        first = next((n for n, ok in enumerate(safe) if not ok), len(self.after))
-        return 0 if self.merged_first else first
+        return next((n for n, ok in enumerate(safe) if not ok), len(self.after))
 
     @property
     def ends_on_blocks(self) -> bool:

@@ -114,8 +114,10 @@ def plan_blocks(
     blocks = {name: _block(d, wanted.get(name)) for name, d in directions.items()}
     if block_shape is None and blocksize_parameter is None:
         taken = stack * math.prod(blocks[name] for name in main if name in wanted)
-        choices = {n: _choices(contract, directions[n]) for n in main if n not in wanted}
-        blocks |= zip(choices, fewest_pixels(list(choices.values()), budget // taken), strict=True)
+        free = [n for n in main if n not in wanted]
+        if math.prod(blocks[n] for n in free) > budget // taken:  # nothing is less than the whole
+            choices = [_choices(contract, directions[n]) for n in free]
+            blocks |= zip(free, fewest_pixels(choices, budget // taken), strict=True)
     axes = []
     for name, direction in directions.items():
         if blocks[name] < direction.group.size:

@@ -53,6 +53,9 @@ def location(path: str | os.PathLike[str]) -> Location:
         '.tif'
     """
     whole = Path(path).expanduser()
+    named = str(whole).lower()
+    if not any(suffix in named for suffix in _HOLDING):  # nearly always; no disk is asked
+        return Location(whole, whole.suffix.lower())
     if not (whole.is_file() and whole.suffix.lower() not in _HOLDING):
         for file in (*reversed(whole.parents), whole):
             suffix = file.suffix.lower()

@@ -97,7 +97,11 @@ def mapped_npy(path: Path) -> MappedFile:
         ValueError: if it is none, or one of Python objects.
         OSError: if it can not be read.
     """
-    values = np.lib.format.open_memmap(path, mode="r")
+    return _as_file(path, np.lib.format.open_memmap(path, mode="r"))
+
+
+def _as_file(path: str | os.PathLike[str], values: np.memmap[Any, Any]) -> MappedFile:
+    """The file that a memory map is of."""
     order: Literal["C", "F"] = "C" if values.flags.c_contiguous else "F"
     return MappedFile(path, values.dtype, values.shape, values.offset, order)
 
@@ -116,11 +120,11 @@ def new_npy(
     place = place or path
     check_place(place, math.prod(shape) * np.dtype(dtype).itemsize)
     with writing(place):
-        np.lib.format.open_memmap(path, "w+", np.dtype(dtype), tuple(shape))
+        made = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), tuple(shape))
         if hasattr(os, "posix_fallocate"):
             with path.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return mapped_npy(path)
+    return _as_file(path, made)
 
 
 def unmapped(data: Any) -> Any:
@@ -135,5 +139,4 @@ def unmapped(data: Any) -> Any:
     is_whole = isinstance(data, np.memmap) and isinstance(data.base, mmap)
     if not is_whole or data.filename is None or data.mode == "c":
         return data
-    order: Literal["C", "F"] = "C" if data.flags.c_contiguous else "F"
-    return MappedFile(data.filename, data.dtype, data.shape, data.offset, order)
+    return _as_file(data.filename, data)

@@ -23,7 +23,7 @@ from ..sample import Region, Sample, Stat, get_member, with_member
 from ..spec import SampleSpec, TensorSpec, tensor_spec
 from ..tensor import PadMode, Tensor
 from .kernels import Kernel, result_dtype, run
-from .records import Pointwise
+from .records import is_pointwise
 from .transform import Step, Transform, bind, cut
 
 __all__ = [
@@ -101,9 +101,7 @@ def in_memory(sample: Sample) -> Sample:
 def is_joinable(numbered: tuple[int, Step]) -> bool:
     """Whether a step is a bound pointwise one, whose neighbours may join it."""
     _, step = numbered
-    return (
-        isinstance(step, Transform) and isinstance(step.op, Pointwise) and step.values is not None
-    )
+    return isinstance(step, Transform) and is_pointwise(step.op) and step.values is not None
 
 
 def _member(numbered: tuple[int, Any]) -> MemberId:

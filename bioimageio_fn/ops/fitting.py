@@ -23,7 +23,7 @@ from ..stats.fold import Statistics, finalize, init, look_again, update
 from ..stats.measure import Measure
 from ..tensor import Tensor
 from .chain import Chain, bind_known, cut_chain, in_memory, is_bound, place
-from .records import EnsureDtype, Pointwise, ScaleLinear
+from .records import EnsureDtype, ScaleLinear, is_pointwise
 from .transform import Step, Transform
 from .view import View, computed, lazy_tensor, measured, pushed, spec_of
 
@@ -185,7 +185,7 @@ def _coming(
             break
         if step.member != first.member:
             continue
-        if not isinstance(step.op, Pointwise):
+        if not is_pointwise(step.op):
             break
         unbound = step.op.measures(step.member) if step.values is None else ()
         if step is not first:
@@ -208,7 +208,7 @@ def _keeps_order(step: Transform) -> bool:
     if isinstance(step.op, ScaleLinear):
         gain = step.op.gain
         return min(gain if isinstance(gain, tuple) else (gain,)) >= 0
-    return isinstance(step.op, Pointwise) and step.op.affine
+    return is_pointwise(step.op) and step.op.affine
 
 
 # ---------------------------------------------------------------- many samples, or many blocks

@@ -11,7 +11,7 @@ picklable).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeGuard, runtime_checkable
 
 import attrs
 import numpy as np
@@ -51,6 +51,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "ZeroMeanUnitVariance",
+    "is_pointwise",
 ]
 
 Scope = Literal["sample", "dataset"]
@@ -86,7 +87,6 @@ class Operation(Protocol):
         ...
 
 
-@runtime_checkable
 class Pointwise(Operation, Protocol):
     """An operation that keeps the shape, and runs as a kernel."""
 
@@ -96,6 +96,14 @@ class Pointwise(Operation, Protocol):
     def kernel(self, spec: TensorSpec, *values: Tensor) -> Kernel:
         """The kernel for a tensor of that spec; values as of `apply`."""
         ...
+
+
+def is_pointwise(op: Operation) -> TypeGuard[Pointwise]:
+    """Whether an operation keeps the shape, and runs as a kernel.
+
+    This is asked for every step of every sample, where `isinstance` of a protocol is slow.
+    """
+    return hasattr(op, "kernel") and hasattr(op, "affine")
 
 
 def _floating(spec: TensorSpec) -> TensorSpec:

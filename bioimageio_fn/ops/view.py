@@ -45,7 +45,7 @@ from .kernels import (
     run,
     run_into,
 )
-from .records import Operation, Pointwise
+from .records import Operation, is_pointwise
 
 __all__ = ["View", "computed", "lazy_tensor", "measured", "pushed", "spec_of", "stored"]
 
@@ -111,7 +111,7 @@ def stored(view: View, target: Any, *, lost: set[str]) -> View:
 
 def pushed(view: View, op: Operation, values: Iterable[Tensor], *, lost: set[str] | None) -> View:
     """The view behind one more step; `lost` as of `kernels.run`."""
-    if not isinstance(op, Pointwise):
+    if not is_pointwise(op):
         return View(op.apply(computed(view, lost=lost).base, *values))
     kernel = op.kernel(spec_of(view), *values)
     before = result_dtype(view.kernels, view.base.dtype)
