@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import sys
 import traceback
 import warnings
@@ -69,6 +70,8 @@ def answering(function: Callable[..., Answer]) -> Callable[..., None]:
 @contextmanager
 def _said_in_one_line(*, as_json: bool, debug: bool) -> Iterator[None]:
     """Say errors and warnings in one line each; errors end the program."""
+    # what tifffile logs of a damaged file is said by the error, in one line
+    logging.getLogger("tifffile").setLevel(logging.NOTSET if debug else logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: note(f"warning: {one_line(message)}")
         try:

@@ -93,11 +93,17 @@ def _weights(description: Any) -> Iterator[dict[str, Any]]:
     known = [name for name in FORMATS if name in refs]
     entries = []
     for name in (*known, *(refs.keys() - set(known))):
-        problem = obstacle(name)
+        problem = _missing(refs[name]) or obstacle(name)
         entry = {"format": name, "file": refs[name].name, "bytes": _size(refs[name])}
         entry |= {"runs": problem is None, "why_not": None if problem is None else str(problem)}
         entries.append(entry | {"code": name == "pytorch_state_dict"})
     yield from sorted(entries, key=lambda entry: not entry["runs"])
+
+
+def _missing(ref: FileRef) -> str | None:
+    """What is said of a file of a package on disk that is not there."""
+    gone = isinstance(ref.source, Path) and not ref.source.is_file()
+    return f"the package has no file {ref.name}" if gone else None
 
 
 def _size(ref: FileRef) -> int | None:

@@ -76,3 +76,15 @@ def test_an_error_is_json_too(tmp_path):
     assert done.exit_code == 1
     assert said["error"]["type"] == "MissingFileError"
     assert "gone.tif" in said["error"]["text"]
+
+
+def test_what_tifffile_logs_of_a_damaged_file_is_not_said_beside_the_error(tmp_path, caplog):
+    path = tmp_path / "cut.ome.tif"
+    tifffile.imwrite(path, np.ones((3, 90, 90), "uint16"), metadata={"axes": "ZYX"})
+    path.write_bytes(path.read_bytes()[:-500])
+
+    done = invoke("predict", MODEL, path, "-o", tmp_path / "out")
+
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert not [record for record in caplog.records if record.name == "tifffile"]

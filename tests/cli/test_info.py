@@ -108,3 +108,14 @@ def test_what_is_no_model_is_one_line(command, tmp_path):
     assert done.exit_code == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_weights_that_a_package_lacks_do_not_run(tmp_path):
+    shutil.copytree(MODEL, tmp_path / "model")
+    (tmp_path / "model" / "weights.onnx").unlink()
+
+    lines = invoke("info", tmp_path / "model").stdout.splitlines()
+
+    first, last = (line.strip() for line in lines[-2:])
+    assert first == "torchscript (313.3 kB): runs here"
+    assert last.endswith("does not run here: the package has no file weights.onnx")
