@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from .axes import AxisId, MemberId
 from .contract.records import FixedSize, ModelContract, TensorContract
 from .errors import FileWriteError
+from .files import check_place, expanded
 from .io.formats import is_ome_zarr, location
 from .io.holding import check_holds, check_writable
 from .io.mapped import MappedFile
@@ -60,7 +61,9 @@ def output_path(
     def filled(match: re.Match[str]) -> str:
         return _NO_NAME.sub("_", names[match.group(1)])
 
-    return Path(re.sub(f"{{({'|'.join(names)})}}", filled, os.fspath(pattern))).expanduser()
+    path = Path(re.sub(f"{{({'|'.join(names)})}}", filled, str(expanded(pattern))))
+    # a name that begins with `~` is no folder of a user
+    return path.absolute() if str(path).startswith("~") else path
 
 
 def output_paths(
@@ -153,6 +156,7 @@ def check_places(
     images = [_place_of(file) for file in (*read, *filter(None, mine))]
     for path in output_paths(pattern, contract, sample_id=sample.id).values():
         place = _written_to(path)
+        check_place(place)
         if any(_is_same(place, part) for image in images for part in (image, *image.parents)):
             raise FileWriteError(
                 f"this would overwrite the image {path}", remedy="write to another file"

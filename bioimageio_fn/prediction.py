@@ -27,6 +27,7 @@ from .predicting import Options, predicted
 from .progress import shown
 from .sample import Sample
 from .tasks import Rescale, Task, check_rescale, task_of
+from .tensor import Tensor
 from .trusted import TrustCode
 
 __all__ = ["predict", "predict_many"]
@@ -184,7 +185,7 @@ def predict_many(
         >>> [result.id for result in results]
         ['image', 'image']
     """
-    if isinstance(inputs, (Mapping, str, os.PathLike, Sample)):
+    if isinstance(inputs, (Mapping, str, os.PathLike, Sample, Tensor)) or not _has_items(inputs):
         raise AxesError(
             "predict_many takes many samples",
             expected="a list or generator with one item for each sample",
@@ -210,6 +211,11 @@ def predict_many(
     tasks = (task_of(sample, loaded.contract, rescale=rescale) for _, sample in samples)
     told = partial(shown, on_progress=on_progress, progressbar=progressbar)
     return _predict_each(loaded, tasks, options, told)
+
+
+def _has_items(value: Any) -> bool:
+    # data sets for training have items by number, and no more
+    return hasattr(value, "__iter__") or hasattr(value, "__getitem__")
 
 
 def _check_call(contract: ModelContract, rescale: Rescale, path: PathLike | None) -> None:

@@ -37,6 +37,29 @@ def test_no_name_leads_out_of_the_folder(sample_id, output_id, model_id):
     assert len(path.parts) == (4 if sample_id else 3)
 
 
+@pytest.mark.parametrize("name", ["~", "~root", "~temporary"])
+def test_a_name_that_begins_as_a_home_folder_is_none(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    sample = Sample({"mask": fn.Tensor([[1, 2]], "yx")}, id=name)
+
+    (path,) = fn.save_sample(sample, "{sample_id}/{output_id}.npy")
+
+    assert path == tmp_path / name / "mask.npy"
+    assert fn.read_image(path).tolist() == [[1, 2]]
+
+
+def test_a_name_that_is_longer_than_any_file_has_is_refused_before_the_network_runs(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    image = fn.write_image("x" * 250 + ".npy", fn.Tensor(np.zeros((20, 20)), "yx"))
+
+    with pytest.raises(FileWriteError, match="xxx_out.*name too long"):
+        fn.predict(model=pipeline_of(), inputs=image, save_output_path="{sample_id}_{output_id}.h5")
+    with pytest.raises(FileWriteError, match="no file has such a name"):
+        fn.predict(model=pipeline_of(), inputs=image, save_output_path="a\0b.h5")
+
+
 def test_fields_are_filled_in_and_other_braces_stay():
     pattern = "{model_id}/{sample_id} {output_id} {member_id} {other} {0}.ome.tif"
 

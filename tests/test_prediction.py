@@ -201,7 +201,9 @@ def test_the_number_of_a_sample_is_filled_in_and_other_braces_stay(demo):
     assert [r.id for r in results] == ["{x}-00", "{x}-01"]
 
 
-@pytest.mark.parametrize("inputs", [{"raw": IMAGE}, "a.tif", fn.Sample({})])
+@pytest.mark.parametrize(
+    "inputs", [{"raw": IMAGE}, "a.tif", fn.Sample({}), fn.Tensor(IMAGE, "yx"), None, 3]
+)
 def test_one_sample_in_place_of_many_is_refused_at_once(demo, inputs):
     with pytest.raises(AxesError, match="takes many samples"):
         fn.predict_many(model=demo, inputs=inputs)

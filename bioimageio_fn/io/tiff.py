@@ -83,6 +83,24 @@ def _check_whole(file: Any, series: Any, place: Location) -> None:
     shape = file.shaped_metadata[0]["shape"] if file.shaped_metadata else series.shape
     if math.prod(shape) != math.prod(series.shape):
         raise FileReadError(f"pages are missing in {place.file}", expected=shape, got=series.shape)
+    # ImageJ writes one page alone of a large stack; what OME-XML says of pages is compared to them
+    if series.kind not in ("imagej", "ome") and (following := _behind_the_last_page(file)):
+        raise FileReadError(
+            f"pages are missing in {place.file}",
+            expected=f"one at byte {following}",
+            got=f"{file.filehandle.size} bytes",
+            remedy="copy or write it again",
+        )
+
+
+def _behind_the_last_page(file: Any) -> int:
+    """Where the last page says that another one is; 0 if it says none."""
+    tiff, handle = file.tiff, file.filehandle
+    handle.seek(file.pages[-1].offset)
+    count = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))[0]
+    handle.seek(count * tiff.tagsize, 1)
+    offset: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
+    return offset
 
 
 def _is_one_chunk(series: Any) -> bool:

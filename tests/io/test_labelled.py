@@ -191,6 +191,14 @@ def test_pictures_have_their_colours_last(tmp_path, suffix, shape, axes):
     np.testing.assert_array_equal(tensor, imageio.imread(tmp_path / f"a{suffix}"))
 
 
+def test_pictures_that_move_are_several(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (3, 20, 24), "uint8")
+    imageio.imwrite(tmp_path / "a.png", frames, is_batch=True)
+
+    with pytest.raises(FileReadError, match=r"a\.png holds several pictures"):
+        open_image(tmp_path / "a.png")
+
+
 def test_an_npz_file_holds_one_array_or_the_path_says_which(tmp_path):
     np.savez(tmp_path / "one.npz", raw=np.arange(6).reshape(2, 3))
     np.savez_compressed(tmp_path / "two.npz", **{"raw": np.ones(2), "in/it": np.zeros(3)})
