@@ -83,8 +83,8 @@ def _check_whole(file: Any, series: Any, place: Location) -> None:
     shape = file.shaped_metadata[0]["shape"] if file.shaped_metadata else series.shape
     if math.prod(shape) != math.prod(series.shape):
         raise FileReadError(f"pages are missing in {place.file}", expected=shape, got=series.shape)
-    # ImageJ writes one page alone of a large stack; what OME-XML says of pages is compared to them
-    if series.kind not in ("imagej", "ome") and (following := _behind_the_last_page(file)):
+    # of others it is known, without a look at all pages, how many there are
+    if series.kind in ("generic", "uniform") and (following := _behind_the_last_page(file)):
         raise FileReadError(
             f"pages are missing in {place.file}",
             expected=f"one at byte {following}",
