@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from .contract.records import ModelContract
-from .errors import AxesError, DeviceError, FileWriteError
+from .errors import AxesError, DeviceError, FileWriteError, OperationError
 from .inputs import Axes, Channels, paths_in, read_sample
 from .making import create_prediction_pipeline
 from .memory import bytes_of, limit_of
@@ -195,6 +195,7 @@ def predict_many(
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
     loaded = _without(loaded, before=skip_preprocessing, after=skip_postprocessing)
     _check_call(loaded.contract, rescale, save_output_path)
+    _numbered(sample_id, 0)
     if save_output_path is not None and "{sample_id}" not in os.fspath(save_output_path):
         raise FileWriteError(
             "every sample would be written to the same file",
@@ -268,7 +269,10 @@ def _predict_each(
 
 def _numbered(pattern: str, i: int) -> str:
     """The pattern with `{i}` (and `{i:03}`, ...) filled in; other braces stay."""
-    return re.sub(r"\{i(:[^{}]*)?\}", lambda m: format(i, (m.group(1) or ":")[1:]), pattern)
+    try:
+        return re.sub(r"\{i(:[^{}]*)?\}", lambda m: format(i, (m.group(1) or ":")[1:]), pattern)
+    except ValueError as error:
+        raise OperationError("no such format of a number", got=pattern) from error
 
 
 def _pipeline(

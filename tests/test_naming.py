@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from descriptions import build, image05
+from descriptions import build, contract_of, image05, turned_and_large05
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -150,6 +150,23 @@ def test_what_is_there_is_replaced_only_if_that_is_allowed(tmp_path, name):
     check_places(path, Sample({}), contract, overwrite=True)
     with pytest.raises(FileWriteError, match=f"{name} is there already; write to another file"):
         check_places(path, Sample({}), contract, overwrite=False)
+
+
+@pytest.mark.parametrize("pattern", ["new/../a.npy", "{output_id}/../{sample_id}.npy", "./a.npy"])
+def test_an_image_is_safe_by_whatever_way_a_path_leads_to_it(tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    fn.write_image("a.npy", fn.Tensor(np.zeros((20, 20)), "yx"))
+
+    with pytest.raises(FileWriteError, match="this would overwrite the image"):
+        fn.predict(model=pipeline_of(), inputs="a.npy", save_output_path=pattern, overwrite=True)
+
+
+def test_outputs_are_two_by_whatever_way_their_paths_lead_to_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    contract = contract_of(turned_and_large05())
+
+    with pytest.raises(FileWriteError, match="several outputs would be written to the same file"):
+        check_paths("{output_id}/../a.npy", contract)
 
 
 def test_labels_may_join_the_image_that_is_read_and_the_image_is_safe(tmp_path):

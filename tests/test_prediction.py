@@ -12,6 +12,7 @@ from bioimageio_fn.errors import (
     FileReadError,
     FileWriteError,
     MissingFileError,
+    OperationError,
     SizeError,
 )
 from bioimageio_fn.io.images import read_image, write_image
@@ -199,6 +200,8 @@ def test_the_number_of_a_sample_is_filled_in_and_other_braces_stay(demo):
     results = fn.predict_many(model=demo, inputs=[IMAGE] * 2, sample_id="{x}-{i:02}")
 
     assert [r.id for r in results] == ["{x}-00", "{x}-01"]
+    with pytest.raises(OperationError, match="no such format of a number.*i:q"):
+        fn.predict_many(model=demo, inputs=[IMAGE], sample_id="{i:q}")
 
 
 @pytest.mark.parametrize(
