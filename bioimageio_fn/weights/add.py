@@ -150,7 +150,7 @@ def _evidence(description: Any, source: str, trust_code: TrustCode) -> Evidence:
         description, weights_format=source, devices="cpu", trust_code=trust_code
     )
     cases = proof_cases(contract, network_inputs(pipeline, inputs))
-    return Evidence(contract, cases, inputs, outputs)
+    return Evidence(contract, cases)
 
 
 @attrs.frozen

@@ -18,8 +18,8 @@ from ..backends.formats import obstacle
 from ..contract.records import ModelContract
 from ..errors import BioimageioFnError
 from ..making import create_prediction_pipeline
-from ..sample import Sample
 from ..trusted import TrustCode
+from ..validation.reproducing import expectation
 from .graph import Converter, converter_function, lacking
 from .proof import Case, misses_of_test, misses_of_weights
 from .records import Attempt, Made, Miss, Task
@@ -34,13 +34,10 @@ class Evidence:
     Args:
         contract: what the model takes and gives.
         cases: arrays for the network.
-        inputs, outputs: its test tensors.
     """
 
     contract: ModelContract
     cases: Sequence[Case]
-    inputs: Sample
-    outputs: Sample
 
     @property
     def example(self) -> tuple[Any, ...]:
@@ -109,7 +106,7 @@ def _misses(
             )
             if misses:
                 return misses
-        return misses_of_test(pipeline, evidence.inputs, evidence.outputs)
+        return misses_of_test(pipeline, expectation(model, converter.target))
 
 
 def _reason(error: Exception) -> str:

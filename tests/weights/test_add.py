@@ -118,8 +118,8 @@ def test_what_holds_for_one_size_only_is_not_added_and_it_is_said_by_how_much(tm
     (miss,) = traced.misses
     # traced at the largest of the sizes, 10 x 14: at 8 x 10 it adds 1.4 in place of 0.8
     assert str(miss).startswith("out is not that of pytorch_state_dict at raw 1x1x8x10: ")
-    assert "up to 0.6 away" in miss.figures
-    assert "100% of the values too far" in str(result)
+    assert miss.figures.startswith("it is 0.6 more than expected everywhere (80 of 80 elements")
+    assert "the largest difference is 0.6 at batch=0, channel=0" in str(result)
 
 
 def test_where_one_converter_fails_the_next_way_is_taken(tmp_path):
@@ -152,7 +152,23 @@ def test_weights_that_do_not_give_the_test_tensors_are_not_added(tmp_path):
     result = fn.add_weights(path, tmp_path / "out", target_format="torchscript", trust_code=True)
 
     assert result.added == ()
-    assert "out is not that of the test tensor at the test inputs: up to " in str(result)
+    assert "out is not that of the test tensor at the test inputs: " in str(result)
+    assert "80 of 80 elements differ by more than 0.001 + 0.001 * |expected|" in str(result)
+
+
+@pytest.mark.parametrize("formats", [[], ["torchscript"], ["onnx"]])
+def test_test_tensors_are_reproduced_within_the_described_tolerance(tmp_path, formats):
+    out = np.load(of_code(tmp_path / "exact", CONVOLUTION).parent / "out.npy") + np.float32(0.05)
+    path = of_code(tmp_path / "m", CONVOLUTION, tensors={"out": out})
+    tolerance = {"absolute_tolerance": 0.1, "weights_formats": formats}
+    config = {"bioimageio": {"reproducibility_tolerance": [tolerance]}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "config": config}))
+
+    result = fn.add_weights(path, tmp_path / "out", target_format="torchscript", trust_code=True)
+
+    assert bool(result.added) == (formats != ["onnx"]), str(result)
+    if formats == ["onnx"]:
+        assert "it is 0.05 less than expected everywhere" in str(result)
 
 
 def test_a_model_of_one_size_is_proved_at_that(tmp_path):
