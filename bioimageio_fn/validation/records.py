@@ -6,6 +6,7 @@ them to people is made of them alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -108,8 +109,9 @@ class Agreement:
 
     @property
     def passed(self) -> bool:
-        """Whether no more elements differ than may."""
-        return self.mismatched_per_million <= self.tolerance.mismatched_per_million
+        """Whether no more elements differ than may, and none that is not finite is among them."""
+        few = self.mismatched_per_million <= self.tolerance.mismatched_per_million
+        return few and math.isfinite(self.largest_difference)
 
     def __str__(self) -> str:
         text = (

@@ -408,6 +408,21 @@ def test_a_halo_that_is_too_short_is_said(tmp_path, halo, covered):
     assert examined.summary.status == "passed"
 
 
+@pytest.mark.parametrize(("size", "ran"), [(1, False), (8, True)])
+def test_a_network_for_single_pixels_or_planes_has_no_blocks_to_fail_at(tmp_path, size, ran):
+    raw = np.random.default_rng(0).random((1, 1, 1, size, size), "float32")
+    axes = [axis05("b"), axis05("c", 1), axis05("z", 1), axis05("y", size), axis05("x", size)]
+    tensors = [tensor05("raw", axes)], [tensor05("out", axes)]
+    source = write(tmp_path / "m", model05(*tensors), tensors={"raw": raw, "out": raw})
+
+    examined = examine(source)
+
+    assert examined.summary.status == "passed", examined.summary.format()
+    assert [reach.axis for reach in examined.reports[0].reaches] == ["y", "x"] * ran
+    said = detail(examined.summary, "Measure how far the network sees (onnx)").warnings
+    assert said[0].msg.startswith("not run: blocks of this model can not meet") != ran
+
+
 # ---------------------------------------------------------------- values that no test may pass
 
 
@@ -426,6 +441,29 @@ def test_a_network_that_gives_nan_never_passes(tmp_path, expected):
     )
 
     assert fn.test_model(source).status == "failed"
+
+
+def test_one_nan_among_many_never_passes(tmp_path):
+    """However many elements may differ."""
+
+    class Holed(torch.nn.Module):
+        def forward(self, raw: torch.Tensor):
+            out = raw.clone()
+            out[0, 0, 3, 3] = float("nan")
+            return out
+
+    raw = np.random.default_rng(0).random((1, 1, 128, 128), "float32")
+    source = write(
+        tmp_path / "m",
+        image05(),
+        weights={"torchscript": torchscript(Holed())},
+        tensors={"raw": raw, "out": raw},
+    )
+
+    ((kind, text),) = why(fn.test_model(source, stop_early=True), TORCHSCRIPT)
+
+    assert kind == "not finite"
+    assert "1 of 16384 elements, the first at batch=0, channel=0, y=3, x=3: nan" in text
 
 
 def test_expected_infinity_does_not_pass_for_anything(tmp_path):
