@@ -687,7 +687,7 @@ def test_another_type_than_expected(tmp_path):
     summary = fn.test_description(model(tmp_path / "m"), expected_type="dataset")
 
     assert summary.status == "failed"
-    assert summary.errors[0].msg == "expected a dataset, got a model"
+    assert summary.errors[0].msg == "expected the type dataset, got model"
 
 
 def test_fields_and_descriptions_are_tested_as_files_are(tmp_path):
@@ -794,11 +794,16 @@ def test_what_is_no_description_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "error"),
-    [({"determinism": "some"}, ValueError), ({"trust_code": "yes"}, PermissionError)],
+    [
+        ({"determinism": "some"}, ValueError),
+        ({"trust_code": "yes"}, PermissionError),
+        ({"working_dir": __file__}, OSError),
+        ({"runtime_env": "as-described", "working_dir": __file__}, OSError),
+    ],
 )
 def test_options_that_make_no_sense(tmp_path, option, error):
     with pytest.raises(error):
-        fn.test_model(tmp_path / "not even looked at", **option)
+        fn.test_description(tmp_path / "not even looked at", **option)
 
 
 @pytest.mark.parametrize("name", ["test_model", "test_description", "test_resource"])

@@ -216,6 +216,17 @@ def test_code_does_not_run_without_consent(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_that_need_no_code_are_converted_without_consent_to_that_of_others(tmp_path):
+    path = of_code(tmp_path / "m", CONVOLUTION)
+    fn.add_weights(path, tmp_path / "both", target_format="torchscript", trust_code=True)
+
+    result = fn.add_weights(tmp_path / "both", tmp_path / "out", target_format="onnx")
+
+    assert converted_by(result) == [("onnx", "torch.export", False), ("onnx", "traced", True)]
+    assert "trust_code=True" in str(result.attempts[0])
+    assert result.description.weights.onnx.parent == "torchscript"
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine", encoding="utf-8")
