@@ -165,6 +165,7 @@ def test_a_wrong_output_is_told_by_its_cause(tmp_path, cause, true):
     ((kind, text),) = why(summary)
     assert kind == cause, text
     assert "elements differ by more than 0.001 + 0.001 * |expected|" in text
+    assert text.count("largest difference") == 1
 
 
 def test_values_that_are_cut_off(tmp_path):
@@ -556,6 +557,20 @@ def test_a_model_without_test_tensors(tmp_path, missing):
     ((kind, text),) = why(summary, name)
     assert kind == "MissingFileError"
     assert "the model has no test tensors: expected one for each input that is required" in text
+
+
+@pytest.mark.parametrize("size", [13, 4])
+def test_a_test_tensor_of_a_size_that_is_not_described(tmp_path, size):
+    """The format library says of it: No functions provided to try."""
+    raw = np.random.default_rng(0).random((1, 1, size, 16), "float32")
+
+    summary = fn.test_model(model(tmp_path / "m", raw=raw))
+
+    assert summary.status == "failed"
+    ((kind, text),) = why(summary, "Read the files of the model")
+    assert kind == "SizeError"
+    assert "tensor 'raw', axis 'y'" in text
+    assert f"got {size}" in text
 
 
 def test_a_test_tensor_whose_file_is_missing(tmp_path):
