@@ -57,12 +57,12 @@ _ADDED = "conda-forge::bioimageio.core"
 
 
 def run_command(args: Sequence[str]) -> None:
-    """Run a command, with its output where that of this process goes.
+    """Run a command; what it prints is no result, and goes to stderr.
 
     Raises:
         CalledProcessError, OSError: if it fails, or is not there.
     """
-    subprocess.run(list(args), check=True)  # noqa: S603 # it is what a caller asks for
+    subprocess.run(list(args), check=True, stdout=2)  # noqa: S603 # it is what a caller asks for
 
 
 def check_run_command(run: RunCommand) -> None:

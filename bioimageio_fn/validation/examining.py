@@ -67,9 +67,27 @@ def examine(
 ) -> Examination:
     """Test a description, and keep what a report shows.
 
+    Use it in place of `test_description` to look at what came of a test: the tensors that were
+    produced, how they differ, and how far the network sees.
+
     Args:
         source, format_version, weight_format, devices, determinism, expected_type, sha256,
             stop_early, working_dir, trust_code: as of `test_description`.
+
+    Returns:
+        The description, its summary, and a report for each weights format and device.
+
+    Raises:
+        MissingFileError, DescriptionError, UnsafePackageError, HashMismatchError: as
+            `test_description`.
+
+    Examples:
+        >>> import bioimageio_fn as fn
+        >>> found = fn.examine(fn.demo_model(), weight_format="onnx")
+        >>> (report,) = found.reports
+        >>> (result,) = report.reproductions
+        >>> found.summary.status, result.diagnosis.cause, result.produced.shape
+        ('passed', 'same', (1, 1, 128, 128))
     """
     check_options(determinism, trust_code, working_dir)
     description: Any = looked_at(source, format_version=format_version, sha256=sha256)

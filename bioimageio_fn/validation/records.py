@@ -109,7 +109,7 @@ class Agreement:
 
     @property
     def passed(self) -> bool:
-        """Whether no more elements differ than may, and none that is not finite is among them."""
+        """Whether no more elements differ than may, and none of them by being no number."""
         few = self.mismatched_per_million <= self.tolerance.mismatched_per_million
         return few and math.isfinite(self.largest_difference)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileWriteError
-from ..files import written_whole
+from ..files import check_place, written_whole
 from .records import FormatReport
 from .report_sections import badge, checks, format_section, overview
 
-__all__ = ["html_report", "save_report"]
+__all__ = ["check_report", "html_report", "save_report"]
 
 _STYLE = Path(__file__).with_name("report.css")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -73,6 +73,29 @@ def html_report(
     )
 
 
+def check_report(path: str | os.PathLike[str]) -> Path:
+    """Refuse, before any work, a path to which no report can be written.
+
+    Raises:
+        FileWriteError: if it is a file of another kind, or nothing can be written there.
+
+    Examples:
+        >>> check_report("nuclei.pdf")
+        Traceback (most recent call last):
+        ...
+        bioimageio_fn.errors.FileWriteError: no kind of report is written to nuclei.pdf: ...
+    """
+    file = Path(path).expanduser()
+    if file.suffix not in (".html", ".md", ".json"):
+        raise FileWriteError(
+            f"no kind of report is written to {file.name}",
+            expected=".html, .md or .json",
+            got=file.suffix or "no suffix",
+        )
+    check_place(file)
+    return file
+
+
 def save_report(
     path: str | os.PathLike[str],
     summary: Any,
@@ -97,13 +120,7 @@ def save_report(
         >>> save_report(Path(tempfile.mkdtemp()) / "nuclei.md", model.validation_summary).name
         'nuclei.md'
     """
-    file = Path(path).expanduser()
-    if file.suffix not in (".html", ".md", ".json"):
-        raise FileWriteError(
-            f"no kind of report is written to {file.name}",
-            expected=".html, .md or .json",
-            got=file.suffix or "no suffix",
-        )
+    file = check_report(path)
     if file.suffix == ".html":
         text = html_report(summary, reports, title=title)
     else:

@@ -26,7 +26,7 @@ from ..tensor import Tensor
 from .as_described import cast_outputs, not_as_described
 from .comparing import agreement
 from .conventions import AS_THEY_ARE, Convention, conventions, cropped
-from .diagnosis import diagnose
+from .diagnosis import diagnose, explained
 from .findings import Finding, Note, Problem, problem_of
 from .records import Agreement, Reproduction, Tolerance
 from .running import Trial, run_as, with_raw_statistics
@@ -226,10 +226,8 @@ def _from_raw_statistics(
 
 
 def _problem(result: Reproduction) -> Problem:
-    diagnosis, agreement = result.diagnosis, result.agreement
-    # where nothing explains it, the diagnosis itself tells of the largest difference
-    figures = agreement.counted if diagnosis.cause == "different" else str(agreement)
-    return Problem(diagnosis.cause, f"output '{result.output}': {diagnosis.text} ({figures})")
+    text = explained(result.diagnosis, result.agreement)
+    return Problem(result.diagnosis.cause, f"output '{result.output}': {text}")
 
 
 def _note(result: Reproduction) -> Note:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
 from ..contract.files import check_has, weights_refs
 from ..contract.read import model_contract
@@ -65,7 +66,8 @@ def add_weights(
         MissingDependencyError: if the wanted ones need a package that is not installed.
         UntrustedCodeError: if the only weights need code that may not run.
         FileWriteError: if the folder is not empty, or can not be written.
-        DescriptionError, MissingFileError: if test tensors are missing: nothing could be proved.
+        DescriptionError, MissingFileError: if test tensors are missing, or hold nothing but NaN:
+            nothing could be proved.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -143,9 +145,14 @@ def _evidence(description: Any, sources: Sequence[str], trust_code: TrustCode) -
         raise DescriptionError(
             "there is no test tensor to hold converted weights against", tensor=missing[0]
         )
+    for member, tensor in outputs.members.items():
+        if not np.isfinite(np.asarray(tensor)).any():
+            raise DescriptionError(
+                "a test tensor has no finite value, so that it proves nothing", tensor=member
+            )
     with _pipeline(description, sources, trust_code) as pipeline:
         cases = proof_cases(contract, network_inputs(pipeline, inputs))
-    return Evidence(contract, cases, inputs, outputs)
+    return Evidence(contract, cases)
 
 
 def _pipeline(description: Any, sources: Sequence[str], trust_code: TrustCode) -> Pipeline:
