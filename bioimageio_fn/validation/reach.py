@@ -7,7 +7,7 @@ may meet; it is never longer than what the network sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -73,16 +73,20 @@ def measure_reach(
     sample = _first_of_batch(pipeline, as_sample(inputs, pipeline.contract))
     directions = _directions(pipeline, sample)
     cut = [name for name, d in directions.items() if name != "batch" and d.may_be_cut]
-    found = tuple(
+    sizes = {name: _sizes_with_seams(directions, name, longest) for name in cut}
+    if cut and not any(sizes.values()):
+        raise _no_seam(directions[cut[0]])
+    found = [
         reach
         for name in cut
-        for reach in _along(
-            pipeline, sample, directions, name, tolerance=tolerance, longest=longest
-        )
-    )
-    if cut and not found:
-        raise _no_seam(directions[cut[0]])
-    return found
+        for reach in _along(pipeline, sample, directions, name, sizes[name], tolerance=tolerance)
+    ]
+    return tuple(found)
+
+
+def _sizes_with_seams(directions: Mapping[str, Direction], name: str, longest: int) -> list[int]:
+    """Sizes to try at which two blocks may meet."""
+    return [size for size in _sizes(directions, name, longest) if _seam(directions[name], size)]
 
 
 def _no_seam(direction: Direction) -> BlockError:
@@ -123,24 +127,21 @@ def _along(
     sample: Sample,
     directions: Mapping[str, Direction],
     name: str,
+    sizes: Sequence[int],
     *,
     tolerance: float,
-    longest: int,
 ) -> list[Reach]:
     """The reaches in one direction, on the first image in which none goes up to the border."""
     found: list[Reach] = []
     values = _values(sample)
-    for size in _sizes(directions, name, longest):
-        seam = _seam(directions[name], size)
-        if not seam:
-            continue
-        sizes = {n: _across(d) for n, d in directions.items()} | {name: size}
-        image = _resized(sample, directions, sizes)
+    across = {n: _across(d) for n, d in directions.items()}
+    for size in sizes:
+        image = _resized(sample, directions, across | {name: size})
         found = _measured(
             _network(pipeline, image),
             image,
             directions[name],
-            seam=seam,
+            seam=_seam(directions[name], size),
             values=values,
             tolerance=tolerance,
         )

@@ -66,7 +66,7 @@ def is_of_type(description: Any, expected: str | None) -> bool:
     if expected is None:
         return True
     fits = str(description.type) == str(expected)
-    text = f"expected the type {expected}, got {description.type}"
+    text = f"expected a {expected}, got a {description.type}"
     problems = () if fits else (Problem("type", text),)
     summary = description.validation_summary
     summary.add_detail(

@@ -122,7 +122,7 @@ def test_description(
         >>> import bioimageio_fn as fn
         >>> summary = fn.test_description(fn.demo_model(), expected_type="dataset")
         >>> summary.status, summary.errors[0].msg
-        ('failed', 'expected the type dataset, got model')
+        ('failed', 'expected a dataset, got a model')
     """
     options: dict[str, Any] = {
         "format_version": format_version,

@@ -317,7 +317,7 @@ def test_another_type_than_expected_needs_no_environment(tmp_path):
             source, runtime_env="as-described", run_command=tool, expected_type="dataset"
         )
         assert summary.status == "failed"
-        assert summary.errors[0].msg.startswith("expected the type dataset, got")
+        assert summary.errors[0].msg.startswith("expected a dataset, got a")
     assert not tool.files
 
 

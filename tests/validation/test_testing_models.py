@@ -702,7 +702,7 @@ def test_another_type_than_expected(tmp_path):
     summary = fn.test_description(model(tmp_path / "m"), expected_type="dataset")
 
     assert summary.status == "failed"
-    assert summary.errors[0].msg == "expected the type dataset, got model"
+    assert summary.errors[0].msg == "expected a dataset, got a model"
 
 
 def test_fields_and_descriptions_are_tested_as_files_are(tmp_path):
