@@ -17,6 +17,9 @@ __all__ = ["lines_of"]
 _SIZES = " for inputs with "
 """Where the name of a step goes on with sizes."""
 
+_NOT_RUN = "not run"
+"""What a note begins with that says why there was nothing to run."""
+
 _WARNING = 30
 """The severity from which on something is a warning."""
 
@@ -33,10 +36,10 @@ def lines_of(summary: Any) -> Iterator[str]:
         >>> for line in lines_of(model.validation_summary):
         ...     print(line)
         description
-          passed  Successfully created `ModelDescr` instance.
-          passed  bioimageio.spec format validation model 0.5...
-                  warning: inputs.0.sample_tensor: Needs to be filled for FAIR compliance
-                  warning: outputs.0.sample_tensor: Needs to be filled for FAIR compliance
+          passed   Successfully created `ModelDescr` instance.
+          passed   bioimageio.spec format validation model 0.5...
+                   warning: inputs.0.sample_tensor: Needs to be filled for FAIR compliance
+                   warning: outputs.0.sample_tensor: Needs to be filled for FAIR compliance
     """
     for subject, details in itertools.groupby(summary.details, _subject):
         yield subject
@@ -62,9 +65,15 @@ def _step(alike: Sequence[Any]) -> Iterator[str]:
     name = first.name
     if len(alike) > 1:
         name = f"{name.partition(_SIZES)[0]} for inputs of {len(alike)} sizes"
-    yield f"  {first.status}  {name}"
+    yield f"  {_status(first):7}  {name}"
     for text in _said(first):
-        yield f"          {text}"
+        yield f"           {text}"
+
+
+def _status(detail: Any) -> str:
+    """Whether a step passed; of one that had nothing to run the summary says so in words alone."""
+    idle = any(note.msg.startswith(_NOT_RUN) for note in detail.warnings)
+    return _NOT_RUN if idle and not detail.errors else str(detail.status)
 
 
 def _said(detail: Any) -> Iterable[str]:

@@ -128,7 +128,9 @@ def _absolute(source: str | os.PathLike[str]) -> str:
 
 def _add_answers(summary: ValidationSummary, question: _Question) -> None:
     if question.description.type != "model":
-        note = Note("info", f"no environment is described for a {question.description.type}")
+        note = Note(
+            "info", f"not run: no environment is described for a {question.description.type}"
+        )
         summary.add_detail(detail_of(Finding("Run it", notes=(note,), ran=False), ()))
         return
     asked = question.options["weight_format"]

@@ -100,7 +100,9 @@ def examine(
             summary.add_detail(detail_of(finding, ()))
         return Examination(description)
     if description.type != "model":
-        note = Note("info", f"of a {description.type} nothing but its description is tested")
+        note = Note(
+            "info", f"not run: of a {description.type} nothing but its description is tested"
+        )
         summary.add_detail(detail_of(Finding("Run it", notes=(note,), ran=False), ()))
         concluded(summary)
         return Examination(description)

@@ -51,9 +51,9 @@ def test_people_see_what_was_tested_of_each_weights_format():
         f"{MODEL}: passed (model of format 0.5.14)",
     ]
     onnx = [line.strip() for line in lines[lines.index("onnx") : lines.index("torchscript")]]
-    assert f"passed  {REPRODUCE}" in onnx
+    assert f"passed   {REPRODUCE}" in onnx
     assert any(line.startswith("output 'probability' is reproduced: equal") for line in onnx)
-    assert "passed  Run onnx inference for inputs of 6 sizes" in onnx
+    assert "passed   Run onnx inference for inputs of 6 sizes" in onnx
     assert "probability: blocks equal the whole" in onnx
     assert any("axis x: halo 28 is enough: pixels up to 26 away" in line for line in onnx)
 
@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said_with_its_cause_and_the_worst_place(bad):
     lines = [line.strip() for line in done.stdout.splitlines()]
     (why,) = [line for line in lines if line.startswith("scaled: ")]
     assert done.exit_code == 1
-    assert lines[lines.index(why) - 1] == f"failed  {REPRODUCE}"
+    assert lines[lines.index(why) - 1] == f"failed   {REPRODUCE}"
     assert "the largest difference is" in why
     assert lines[-1] == f"{bad}: failed (model of format 0.5.14)"
     assert (done.stderr, document("test", bad)["status"]) == ("", "failed")
@@ -91,8 +91,8 @@ def test_a_size_that_fails_is_not_counted_with_those_that_pass(tmp_path):
 
     text = invoke("test", source).stdout
 
-    assert "passed  Run onnx inference for inputs of 3 sizes" in text
-    assert text.count("failed  Run onnx inference for inputs with batch_size: 2") == 3
+    assert "passed   Run onnx inference for inputs of 3 sizes" in text
+    assert text.count("failed   Run onnx inference for inputs with batch_size: 2") == 3
 
 
 def _that_fails_for_two_samples():
@@ -118,6 +118,15 @@ def test_a_description_that_is_not_valid_fails_field_by_field(good):
     assert done.exit_code == 1
     assert "license" in done.stdout
     assert done.stdout.splitlines()[-1].startswith(f"{good}: failed")
+
+
+def test_what_could_not_be_run_is_not_said_to_have_passed(tmp_path):
+    done = invoke("test", model(tmp_path, image05(size=16)))
+
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    at = lines.index("not run  Compare blocks with the whole (onnx)")
+    assert lines[at + 1].startswith("not run: ")
+    assert done.exit_code == 0
 
 
 # ---------------------------------------------------------------- reports and tensors
@@ -186,8 +195,8 @@ def test_each_device_is_tested(good):
     done = invoke("test", good, "--device", "cpu", "--device", "cuda:99")
 
     assert done.exit_code == 1
-    assert "passed  Reproduce test outputs from test inputs (onnx, cpu)" in done.stdout
-    assert "failed  Reproduce test outputs from test inputs (onnx, cuda:99)" in done.stdout
+    assert "passed   Reproduce test outputs from test inputs (onnx, cpu)" in done.stdout
+    assert "failed   Reproduce test outputs from test inputs (onnx, cuda:99)" in done.stdout
 
 
 def test_stop_early_stops_behind_the_first_step_that_fails(bad):
@@ -237,7 +246,7 @@ def test_without_a_tool_an_environment_can_not_be_made(good, tmp_path):
     done = command(good, "--runtime-env", "as-described", path=tmp_path / "nothing")
 
     assert done.returncode == 1, done.stderr
-    assert "failed  Prepare an environment (onnx)" in done.stdout
+    assert "failed   Prepare an environment (onnx)" in done.stdout
     assert "conda or mamba or micromamba" in done.stdout
 
 
