@@ -44,6 +44,7 @@ def html_report(
         True
     """
     name = str(title or summary.id or summary.source_name)
+    source = str(summary.source_name) if str(summary.source_name) != name else ""
     passed = summary.status != "failed"
     said = {"valid-format": "valid format", "passed": "passed", "failed": "failed"}
     env = "".join(
@@ -53,7 +54,7 @@ def html_report(
     head = (
         f"<header><p>{escape(summary.type)}, format {escape(summary.format_version)}</p>"
         f"<h1>{escape(name)} {badge(passed=passed, text=said[summary.status])}</h1>"
-        f'<p class="quiet">{escape(str(summary.source_name))}</p></header>'
+        f'<p class="quiet">{escape(source)}</p></header>'
     )
     body = [
         head,

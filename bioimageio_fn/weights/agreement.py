@@ -13,11 +13,11 @@ import numpy as np
 
 from ..tensor import Tensor
 from ..validation.comparing import agreement
-from ..validation.diagnosis import diagnose
-from ..validation.records import Agreement, Diagnosis, Tolerance
+from ..validation.diagnosis import diagnose, explained
+from ..validation.records import Tolerance
 from ..validation.tolerances import DISCRETE
 
-__all__ = ["figures", "missed", "of_the_source"]
+__all__ = ["missed", "of_the_source"]
 
 
 def of_the_source(expected: np.ndarray[Any, Any]) -> Tolerance:
@@ -53,9 +53,4 @@ def missed(produced: Tensor, expected: Tensor) -> str | None:
         return f"its type is {found.dtype}, not {wanted.dtype}"
     tolerance = of_the_source(wanted)
     agreed = agreement("", produced, expected, tolerance)
-    return None if agreed.passed else figures(diagnose(produced, expected, tolerance), agreed)
-
-
-def figures(diagnosis: Diagnosis, agreed: Agreement) -> str:
-    """Why an output is not the expected one, and by how much."""
-    return f"{diagnosis.text} ({agreed})"
+    return None if agreed.passed else explained(diagnose(produced, expected, tolerance), agreed)

@@ -22,12 +22,20 @@ from ..pipeline import Pipeline, concerns
 from ..reading import as_sample
 from ..sample import Sample
 from ..tensor import Tensor
+from ..validation.diagnosis import explained
 from ..validation.reproducing import Expectation, reproduced
-from .agreement import figures, missed
+from .agreement import missed
 from .records import Miss
 from .sizes import proof_sizes
 
-__all__ = ["Case", "misses_of_test", "misses_of_weights", "network_inputs", "proof_cases"]
+__all__ = [
+    "Case",
+    "misses_of_test",
+    "misses_of_weights",
+    "network_inputs",
+    "proof_cases",
+    "run_source",
+]
 
 
 @attrs.frozen
@@ -124,7 +132,7 @@ def misses_of_weights(
     Raises:
         BackendError: if one of them fails; says which.
     """
-    expected = _run(source, case, f"the source weights ({name}) fail")
+    expected = run_source(source, case, name=name)
     found = _run(converted, case, "the converted weights fail")
     misses = []
     for tensor, a, b in zip(contract.raw_outputs, found, expected, strict=False):
@@ -132,6 +140,20 @@ def misses_of_weights(
         if text is not None:
             misses.append(Miss(tensor.id, name, case.name, text))
     return tuple(misses)
+
+
+def run_source(source: Backend, case: Case, *, name: str) -> tuple[Any, ...]:
+    """What the source gives, to which converted weights are compared.
+
+    Args:
+        source: the network.
+        case: what it is run on.
+        name: of its format.
+
+    Raises:
+        BackendError: if it fails, so that there is nothing to compare with.
+    """
+    return _run(source, case, f"the source weights ({name}) fail")
 
 
 def _run(backend: Backend, case: Case, what: str) -> tuple[Any, ...]:
@@ -154,7 +176,7 @@ def misses_of_test(pipeline: Pipeline, case: Expectation) -> tuple[Miss, ...]:
             result.output,
             "the test tensor",
             "the test inputs",
-            figures(result.diagnosis, result.agreement),
+            explained(result.diagnosis, result.agreement),
         )
         for result in results
         if not result.agreement.passed

@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 from converting import image, model, of_code
-from descriptions import write
+from descriptions import torchscript, write
 from networks import described, network
 
 import bioimageio_fn as fn
@@ -122,6 +122,40 @@ def test_what_holds_for_one_size_only_is_not_added_and_it_is_said_by_how_much(tm
     assert "the largest difference is 0.6 at batch=0, channel=0" in str(result)
 
 
+def test_a_size_at_which_the_source_itself_fails_is_named(tmp_path):
+    """A trace that holds for one sample, described to take any number of them."""
+
+    class One(torch.nn.Module):
+        def forward(self, raw):
+            return raw.reshape(1, 1, 10, 12) * 2
+
+    raw = image("torchscript")
+    path = write(
+        tmp_path / "m",
+        described("torchscript", "0.5"),
+        weights={"torchscript": torchscript(One())},
+        tensors={"raw": raw, "out": raw * 2},
+    )
+
+    result = fn.add_weights(path, tmp_path / "out")
+
+    (attempt,) = result.attempts
+    assert attempt.problem.startswith("the source weights (torchscript) fail at raw 2x1x")
+
+
+def test_test_tensors_of_nan_prove_nothing(tmp_path):
+    raw = image("torchscript") * np.nan
+    path = write(
+        tmp_path / "m",
+        described("torchscript", "0.5"),
+        weights={"torchscript": torchscript(torch.nn.Identity())},
+        tensors={"raw": raw, "out": raw},
+    )
+
+    with pytest.raises(DescriptionError, match="no finite value, so that it proves nothing"):
+        fn.add_weights(path, tmp_path / "out")
+
+
 def test_where_one_converter_fails_the_next_way_is_taken(tmp_path):
     path = of_code(tmp_path / "m", DECIDES)
 
@@ -230,6 +264,17 @@ def test_code_does_not_run_without_consent(tmp_path):
     with pytest.raises(UntrustedCodeError, match="trust_code=True"):
         fn.add_weights(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_need_no_code_are_converted_without_consent_to_that_of_others(tmp_path):
+    path = of_code(tmp_path / "m", CONVOLUTION)
+    fn.add_weights(path, tmp_path / "both", target_format="torchscript", trust_code=True)
+
+    result = fn.add_weights(tmp_path / "both", tmp_path / "out", target_format="onnx")
+
+    assert converted_by(result) == [("onnx", "torch.export", False), ("onnx", "traced", True)]
+    assert "trust_code=True" in str(result.attempts[0])
+    assert result.description.weights.onnx.parent == "torchscript"
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
