@@ -95,7 +95,10 @@ if TYPE_CHECKING:
     from .updating import update_format as update_format
     from .updating import update_hashes as update_hashes
     from .validation.determinism import enable_determinism as enable_determinism
+    from .validation.examining import examine as examine
     from .validation.reach import measure_reach as measure_reach
+    from .validation.report import html_report as html_report
+    from .validation.report import save_report as save_report
     from .validation.testing_models import (
         load_description_and_test as load_description_and_test,
     )
@@ -178,7 +181,9 @@ _NAMES = {
     "updating": ("update_format", "update_hashes"),
     "weights.add": ("add_weights",),
     "validation.determinism": ("enable_determinism",),
+    "validation.examining": ("examine",),
     "validation.reach": ("measure_reach",),
+    "validation.report": ("html_report", "save_report"),
     "validation.testing_models": (
         "load_description_and_test",
         "test_description",

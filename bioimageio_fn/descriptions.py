@@ -27,7 +27,7 @@ from bioimageio.spec.dataset import AnyDatasetDescr
 from .errors import DescriptionError, MissingFileError, WeightsFormatError
 from .files import check_new, written_whole
 from .network import is_offline
-from .package import load_description
+from .package import as_valid, load_description
 
 __all__ = [
     "InvalidDescr",
@@ -107,7 +107,7 @@ def save_bioimageio_package(
     /,
     *,
     output_path: str | Path | None = None,
-    weights_priority_order: Sequence[str] | None = None,
+    weights_priority_order: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Path:
     """Write a description and the files that it names as a zip archive, whole or not at all.
@@ -115,19 +115,21 @@ def save_bioimageio_package(
     Args:
         source: as of `load_description`; or the fields of a description.
         output_path: the archive; by default a temporary file.
-        weights_priority_order: formats of weights, of a model: only the first of them that it has
-            is packed, with what these need.
+        weights_priority_order: one or several formats of weights, of a model: only the first of
+            them that it has is packed, with what these need.
         options: others of `bioimageio.spec.save_bioimageio_package`.
 
     Returns:
         The path of the archive.
 
     Raises:
+        DescriptionError: if it is invalid.
         WeightsFormatError: if the model has none of the weights.
         FileWriteError: if it can not be written.
     """
-    opened = _with_weights(_opened(source), weights_priority_order)
-    options["weights_priority_order"] = weights_priority_order
+    wanted = _listed(weights_priority_order)
+    opened = _with_weights(_opened(source), wanted)
+    options["weights_priority_order"] = wanted
     save = bioimageio.spec.save_bioimageio_package
     with _apart(opened):
         if output_path is None:
@@ -142,7 +144,7 @@ def save_bioimageio_package_as_folder(
     /,
     *,
     output_path: str | Path | None = None,
-    weights_priority_order: Sequence[str] | None = None,
+    weights_priority_order: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Path:
     """Write a description and the files that it names into a folder, whole or not at all.
@@ -156,16 +158,22 @@ def save_bioimageio_package_as_folder(
         The path of the folder.
 
     Raises:
+        DescriptionError: if it is invalid.
         WeightsFormatError: if the model has none of the weights.
         FileWriteError: if the folder is not empty, or can not be written.
     """
     place = Path(mkdtemp() if output_path is None else output_path)
-    opened = _with_weights(_opened(source), weights_priority_order)
-    options["weights_priority_order"] = weights_priority_order
+    wanted = _listed(weights_priority_order)
+    opened = _with_weights(_opened(source), wanted)
+    options["weights_priority_order"] = wanted
     check_new(place)
     with _apart(opened), written_whole(place) as temporary:
         bioimageio.spec.save_bioimageio_package_as_folder(opened, output_path=temporary, **options)
     return place
+
+
+def _listed(wanted: str | Sequence[str] | None) -> Sequence[str] | None:
+    return [wanted] if isinstance(wanted, str) else wanted
 
 
 def _with_weights(opened: Any, wanted: Sequence[str] | None) -> Any:
@@ -192,15 +200,15 @@ def _apart(opened: Any) -> Any:
 
 
 def _opened(source: Any) -> Any:
-    if not is_offline():
-        return source if isinstance(source, Mapping) else load_description(source)
-    blind = bioimageio.spec.get_validation_context().replace(perform_io_checks=False)
-    opened: Any = (
-        build_description(source, context=blind)
+    context = bioimageio.spec.get_validation_context()
+    if is_offline():
+        context = context.replace(perform_io_checks=False)
+    opened = as_valid(
+        build_description(source, context=context)
         if isinstance(source, Mapping)
         else load_description(source)
     )
-    if not isinstance(opened, InvalidDescr):
+    if is_offline():
         _check_on_disk(opened)
     return opened
 

@@ -24,6 +24,7 @@ __all__ = [
     "check_place",
     "discard_unfinished",
     "existing_path",
+    "expanded",
     "inner_parts",
     "looks_like_path",
     "sha256_of",
@@ -70,14 +71,27 @@ def inner_parts(name: str) -> tuple[str, ...] | None:
     return None if strange or any(part in {"", ".", ".."} for part in parts) else parts
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path, with `~` as the folder of a user where there is one: names may begin with it, too.
+
+    Examples:
+        >>> expanded("~temporary.tif").name
+        '~temporary.tif'
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def existing_path(source: str | os.PathLike[str]) -> Path:
     """The path, if there is something.
 
     Raises:
         MissingFileError: if there is not; names files of a similar name beside it.
     """
-    path = Path(source).expanduser()
-    if path.exists():
+    path = expanded(source)
+    if os.path.exists(path):  # noqa: PTH110 - no error if the name is longer than a system has any
         return path
     raise MissingFileError(
         f"no such file or folder: {path}",
@@ -231,6 +245,10 @@ def check_place(path: Path, size: int = 0) -> None:
         ...
         bioimageio_fn.errors.FileWriteError: the disk has no space for new-folder/out.npy: ...
     """
+    if "\0" in str(path):
+        raise FileWriteError(f"no file has such a name: {str(path)!r}")
+    with writing(path), suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # an error if the name is longer than the system has any
     folder = next(p for p in path.absolute().parents if p.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise FileWriteError(

@@ -8,8 +8,9 @@ says what is in it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import attrs
@@ -73,8 +74,9 @@ def read_sample(
         _check_option(name, value, inputs, contract)
     label = partial(_read, axes=axes, channels=channels)
     paths = paths_in(inputs)
-    own_id = sample_id or (stem(paths[0]) if paths else default_id)
-    return labelled_sample(inputs, contract, label, sample_id=own_id)
+    own_id = stem(paths[0]) if paths else default_id
+    sample = labelled_sample(inputs, contract, label, sample_id=own_id)
+    return attrs.evolve(sample, id=sample_id) if sample_id else sample
 
 
 def paths_in(inputs: Any) -> list[str | os.PathLike[str]]:
@@ -160,7 +162,9 @@ def selected(tensor: Tensor, channels: Channels, name: str) -> Tensor:
             got=", ".join(tensor.axes),
             remedy="name the axes: axes='cyx', for example",
         )
-    wanted = [channels] if isinstance(channels, (int, str)) else list(channels or ())
+    wanted: list[Any] = [channels]
+    if isinstance(channels, Iterable) and not isinstance(channels, str):
+        wanted = [*channels]
     indices = [_index(channel, tensor, name) for channel in wanted]
     if not indices:
         raise AxesError("no channel is selected", tensor=name, expected="at least one")
@@ -182,9 +186,8 @@ def _index(channel: Any, tensor: Tensor, name: str) -> int:
     if isinstance(channel, str):
         found = [i for i, known in enumerate(names) if known == channel]
     else:
-        found = (
-            [channel % size] if not isinstance(channel, bool) and -size <= channel < size else []
-        )
+        is_number = isinstance(channel, Integral) and not isinstance(channel, bool)
+        found = [int(channel) % size] if is_number and -size <= channel < size else []
     if len(found) == 1:
         return found[0]
     numbers = f"0 to {size - 1}"

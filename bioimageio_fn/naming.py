@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from .axes import AxisId, MemberId
 from .contract.records import FixedSize, ModelContract, TensorContract
 from .errors import FileWriteError
+from .files import check_place, expanded
 from .io.formats import is_ome_zarr, location
 from .io.holding import check_holds, check_writable
 from .io.mapped import MappedFile
@@ -60,7 +61,9 @@ def output_path(
     def filled(match: re.Match[str]) -> str:
         return _NO_NAME.sub("_", names[match.group(1)])
 
-    return Path(re.sub(f"{{({'|'.join(names)})}}", filled, os.fspath(pattern))).expanduser()
+    path = Path(re.sub(f"{{({'|'.join(names)})}}", filled, str(expanded(pattern))))
+    # a name that begins with `~` is no folder of a user
+    return path.absolute() if str(path).startswith("~") else path
 
 
 def output_paths(
@@ -90,14 +93,14 @@ def check_paths(pattern: PathLike, contract: ModelContract) -> None:
             got=text,
         )
     paths = output_paths(pattern, contract, sample_id=SAMPLE)
-    if len({_written_to(path) for path in paths.values()}) < len(paths):
+    for path in paths.values():
+        check_writable(path)
+    if len({_resolved(_written_to(path)) for path in paths.values()}) < len(paths):
         raise FileWriteError(
             "several outputs would be written to the same file",
             expected="{output_id} in the name of the file",
             got=text,
         )
-    for path in paths.values():
-        check_writable(path)
     check_sizes(pattern, contract, {})
 
 
@@ -153,12 +156,13 @@ def check_places(
     images = [_place_of(file) for file in (*read, *filter(None, mine))]
     for path in output_paths(pattern, contract, sample_id=sample.id).values():
         place = _written_to(path)
+        check_place(place)
         if any(_is_same(place, part) for image in images for part in (image, *image.parents)):
             raise FileWriteError(
                 f"this would overwrite the image {path}", remedy="write to another file"
             )
         check_replaceable(path)
-        if place.exists() and not overwrite:
+        if _resolved(place).exists() and not overwrite:
             raise FileWriteError(
                 f"{place} is there already",
                 remedy="write to another file, or allow to replace it (overwrite)",
@@ -177,7 +181,14 @@ def _written_to(path: Path) -> Path:
     return place.file / place.inner if is_ome_zarr(place) else place.file
 
 
+def _resolved(path: Path) -> Path:
+    # also where a folder is still to be made, and the path leads out of it again
+    return Path(os.path.realpath(path))
+
+
 def _is_same(one: Path, other: Path) -> bool:
+    if _resolved(one) == _resolved(other):
+        return True
     return one.exists() and other.exists() and one.samefile(other)
 
 
@@ -202,7 +213,7 @@ def new_paths(
 ) -> set[Path]:
     """The files of a sample's outputs; refused if one of them was written for another sample."""
     found = output_paths(pattern, contract, sample_id=sample.id)
-    paths = {_written_to(path) for path in found.values()}
+    paths = {_resolved(_written_to(path)) for path in found.values()}
     for path in paths & written:
         raise FileWriteError(
             f"this would overwrite the prediction of another sample: {path}",

@@ -23,6 +23,7 @@ from .calibration import Calibration, PixelSize
 from .contract.records import ModelContract, TensorContract
 from .errors import AxesError, OutOfMemoryError, SizeError
 from .lazy import At
+from .reading import check_axes
 from .resuming import OnProgress, tell
 from .sample import Sample
 from .spec import TensorSpec, tensor_spec
@@ -78,12 +79,14 @@ def stack_of(sample: Sample, contract: ModelContract) -> Stack:
         sample: tensors by input id, with any axes.
 
     Raises:
-        AxesError: if a tensor has channels and the model takes an image without.
+        AxesError: if a tensor has channels and the model takes an image without, or lacks an axis.
         SizeError: if two tensors differ in the size of an axis that is looped over, or it is 0.
     """
     stack = Stack({}, {})
     for name, tensor in sample.members.items():
-        stack = _joined(stack, name, tensor, contract.tensor(name, "input"))
+        described = contract.tensor(name, "input")
+        check_axes(tensor, described)
+        stack = _joined(stack, name, tensor, described)
     return stack
 
 
@@ -200,6 +203,7 @@ def run_planes(
     stack: Stack,
     *,
     create: Create | None = None,
+    scratch: Create | None = None,
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> Sample:
@@ -208,10 +212,11 @@ def run_planes(
     Statistics are those of each plane, as a plane is a sample.
 
     Args:
-        run_one: predicts a plane; takes `create` and `on_progress` as `pipeline.run` does.
+        run_one: predicts a plane; takes `create`, `scratch` and `on_progress` as `pipeline.run`.
         sample: tensors by input id, with the axes that are looped over.
         stack: its planes.
         create: makes what whole outputs are written to; by default arrays in memory.
+        scratch: makes what is needed for a while; each plane writes over what the one before left.
         on_progress: called with (blocks done, blocks in all), of all planes.
         options: for `run_one`.
 
@@ -220,6 +225,7 @@ def run_planes(
         OutOfMemoryError: if there is too little memory for the whole of an output.
     """
     wholes: dict[MemberId, _Whole] = {}
+    kept: dict[Any, Any] = {}
     before, last, plane = 0, 0, Sample({})
     for n, (index, part) in enumerate(planes(sample, stack)):
 
@@ -232,9 +238,23 @@ def run_planes(
             last = count
             tell(on_progress, before + done, before + count * (stack.count - n))
 
-        plane = run_one(part, create=create_part, on_progress=say, **options)
+        space = None if scratch is None else _again(scratch, kept)
+        plane = run_one(part, create=create_part, scratch=space, on_progress=say, **options)
         before += last
     return _stacked(plane, wholes, stack)
+
+
+def _again(create: Create, kept: dict[Any, Any]) -> Create:
+    """Makes what another call made for the plane before, and was asked for in the same order."""
+    numbers = itertools.count()
+
+    def create_again(name: MemberId, spec: TensorSpec) -> Any:
+        key = next(numbers), name, spec
+        if key not in kept:
+            kept[key] = create(name, spec)
+        return kept[key]
+
+    return create_again
 
 
 @attrs.frozen

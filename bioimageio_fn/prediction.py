@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from .contract.records import ModelContract
-from .errors import AxesError, DeviceError, FileWriteError
+from .errors import AxesError, DeviceError, FileWriteError, OperationError
 from .inputs import Axes, Channels, paths_in, read_sample
 from .making import create_prediction_pipeline
 from .memory import bytes_of, limit_of
@@ -27,6 +27,7 @@ from .predicting import Options, predicted
 from .progress import shown
 from .sample import Sample
 from .tasks import Rescale, Task, check_rescale, task_of
+from .tensor import Tensor
 from .trusted import TrustCode
 
 __all__ = ["predict", "predict_many"]
@@ -184,7 +185,7 @@ def predict_many(
         >>> [result.id for result in results]
         ['image', 'image']
     """
-    if isinstance(inputs, (Mapping, str, os.PathLike, Sample)):
+    if isinstance(inputs, (Mapping, str, os.PathLike, Sample, Tensor)) or not _has_items(inputs):
         raise AxesError(
             "predict_many takes many samples",
             expected="a list or generator with one item for each sample",
@@ -194,6 +195,7 @@ def predict_many(
     loaded = _pipeline(model, weights_format, devices, trust_code=trust_code)
     loaded = _without(loaded, before=skip_preprocessing, after=skip_postprocessing)
     _check_call(loaded.contract, rescale, save_output_path)
+    _numbered(sample_id, 0)
     if save_output_path is not None and "{sample_id}" not in os.fspath(save_output_path):
         raise FileWriteError(
             "every sample would be written to the same file",
@@ -210,6 +212,11 @@ def predict_many(
     tasks = (task_of(sample, loaded.contract, rescale=rescale) for _, sample in samples)
     told = partial(shown, on_progress=on_progress, progressbar=progressbar)
     return _predict_each(loaded, tasks, options, told)
+
+
+def _has_items(value: Any) -> bool:
+    # data sets for training have items by number, and no more
+    return hasattr(value, "__iter__") or hasattr(value, "__getitem__")
 
 
 def _check_call(contract: ModelContract, rescale: Rescale, path: PathLike | None) -> None:
@@ -262,7 +269,10 @@ def _predict_each(
 
 def _numbered(pattern: str, i: int) -> str:
     """The pattern with `{i}` (and `{i:03}`, ...) filled in; other braces stay."""
-    return re.sub(r"\{i(:[^{}]*)?\}", lambda m: format(i, (m.group(1) or ":")[1:]), pattern)
+    try:
+        return re.sub(r"\{i(:[^{}]*)?\}", lambda m: format(i, (m.group(1) or ":")[1:]), pattern)
+    except ValueError as error:
+        raise OperationError("no such format of a number", got=pattern) from error
 
 
 def _pipeline(

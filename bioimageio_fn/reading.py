@@ -31,6 +31,7 @@ from .xarrays import is_data_array
 __all__ = [
     "Reading",
     "as_sample",
+    "check_axes",
     "labelled",
     "labelled_sample",
     "read_array",
@@ -166,10 +167,14 @@ def _possible(axis: AxisContract, size: int) -> bool:
     return True
 
 
-def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
-    missing = [a for a in contract.axes if a.id not in tensor.axes]
-    for axis in missing:
-        if not _single(axis):
+def check_axes(tensor: Tensor, contract: TensorContract) -> None:
+    """Refuse a tensor that lacks an axis which the model needs, whatever other axes it has.
+
+    Raises:
+        AxesError: if so.
+    """
+    for axis in contract.axes:
+        if axis.id not in tensor.axes and not _single(axis):
             raise AxesError(
                 "the tensor lacks an axis that the model needs",
                 tensor=contract.id,
@@ -179,6 +184,11 @@ def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
                 remedy="if they are named wrong, name them: Tensor(array, axes),"
                 " or predict(..., axes=...)",
             )
+
+
+def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
+    check_axes(tensor, contract)
+    missing = [a.id for a in contract.axes if a.id not in tensor.axes]
     extra = [a for a in tensor.axes if a not in contract.axis_ids]
     for name in extra:
         if tensor.sizes[name] != 1:
@@ -190,7 +200,7 @@ def _by_label(tensor: Tensor, contract: TensorContract) -> Tensor:
                 got=f"{tensor.sizes[name]} pixels along it",
                 remedy="select one index of it, or call `predict`, which runs each of them",
             )
-    whole = insert_axes(drop_axes(tensor, extra), [a.id for a in missing])
+    whole = insert_axes(drop_axes(tensor, extra), missing)
     return transpose(whole, contract.axis_ids)
 
 
@@ -225,7 +235,7 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
             got=os.fspath(array),
             remedy="read it with `read_image`, or call `predict`",
         )
-    data = array if hasattr(array, "shape") else np.asarray(array)
+    data = array if hasattr(array, "shape") else _array_of(array, contract)
     shape = tuple(int(s) for s in data.shape)
     if 0 in shape:
         raise SizeError(
@@ -248,6 +258,18 @@ def read_array(array: Any, contract: TensorContract) -> Tensor:
     reading = found[0]
     named = [axis or AxisId(f"dropped{i}") for i, axis in enumerate(reading)]
     return _by_label(Tensor(data, named), contract)
+
+
+def _array_of(values: Any, contract: TensorContract) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ArrayError(
+            "these are no numbers of an image",
+            tensor=contract.id,
+            expected="an array, or lists of the same lengths",
+            got=error,
+        ) from error
 
 
 def readings(shape: Sequence[int], contract: TensorContract) -> list[Reading]:

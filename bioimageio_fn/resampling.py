@@ -16,7 +16,7 @@ import numpy as np
 
 from .arrays import as_array, dtype_name, is_lazy, to_numpy
 from .axes import AxisId
-from .errors import MissingDependencyError
+from .errors import MissingDependencyError, OutOfMemoryError
 from .lazy import spelled_out
 from .tensor import Tensor
 
@@ -75,6 +75,7 @@ def resampled(tensor: Tensor, samplings: Mapping[AxisId, Sampling], *, linear: b
 
     Raises:
         MissingDependencyError: if scipy is not installed, and values are to be interpolated.
+        OutOfMemoryError: if an array in memory gets too large for it.
 
     Examples:
         >>> tensor = Tensor(np.array([[0.0, 4.0]]), "yx")
@@ -87,9 +88,18 @@ def resampled(tensor: Tensor, samplings: Mapping[AxisId, Sampling], *, linear: b
     linear = linear and tensor.dtype != "bool"
     if linear:
         _scipy()
-    lazy = is_lazy(tensor.data)
-    source = Resampled(tensor.data if lazy else to_numpy(tensor.data), along, linear=linear)
-    return attrs.evolve(tensor, data=source if lazy else as_array(source))
+    if is_lazy(tensor.data):
+        return attrs.evolve(tensor, data=Resampled(tensor.data, along, linear=linear))
+    source = Resampled(to_numpy(tensor.data), along, linear=linear)
+    try:
+        return attrs.evolve(tensor, data=as_array(source))
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            "there is too little memory for the resampled image",
+            expected=f"memory for {source.dtype} of shape {source.shape}",
+            got=error,
+            remedy="are the pixel sizes right? if so, give a file, which is read region by region",
+        ) from error
 
 
 class Resampled:

@@ -65,7 +65,8 @@ def rescaled_sizes(sample: Sample, contract: ModelContract) -> Sizes:
     an axis of that name.
 
     Raises:
-        AxesError: if it is not known how large the pixels of the image are, or those of the model.
+        AxesError: if it is not known how large the pixels of the image are, along one of these axes
+            or all, or those of the model.
     """
     known = _ratios(sample, contract)
     if not known:
@@ -74,8 +75,13 @@ def rescaled_sizes(sample: Sample, contract: ModelContract) -> Sizes:
     for name, tensor in sample.members.items():
         described = contract.tensor(name, "input")
         for axis in described.axes:
+            if axis.id not in tensor.axes or axis.type != "space":
+                continue
             ratio = _ratio(name, axis, known)
-            if axis.id in tensor.axes and axis.type == "space" and _differs(ratio):
+            if ratio is None and axis.unit is not None and tensor.sizes[axis.id] > 1:
+                # to resample the other axes alone would distort the image
+                raise _unknown(sample, contract)
+            if ratio is not None and _differs(ratio):
                 size = max(1, round(tensor.sizes[axis.id] * ratio))
                 sizes.setdefault(name, {})[axis.id] = size
     return sizes
@@ -185,13 +191,13 @@ def _ratios(sample: Sample, contract: ModelContract) -> _Ratios:
     return ratios
 
 
-def _ratio(name: MemberId, axis: AxisContract, known: _Ratios) -> float:
-    """That of an axis, or of the one that it goes along with; 1 if there is none."""
+def _ratio(name: MemberId, axis: AxisContract, known: _Ratios) -> float | None:
+    """That of an axis, or of the one that it goes along with; None if there is none."""
     if axis.id in known.get(name, {}):
         return known[name][axis.id]
     if isinstance(axis.size, ReferencedSize):
-        return known.get(axis.size.tensor, {}).get(axis.size.axis, 1.0)
-    return next((of[axis.id] for of in known.values() if axis.id in of), 1.0)
+        return known.get(axis.size.tensor, {}).get(axis.size.axis)
+    return next((of[axis.id] for of in known.values() if axis.id in of), None)
 
 
 def _described(axis: AxisContract) -> PixelSize:

@@ -18,7 +18,6 @@ import attrs
 
 from .contract.files import architecture_of
 from .descriptions import (
-    InvalidDescr,
     built_description,
     dump_description,
     save_bioimageio_package,
@@ -27,9 +26,11 @@ from .descriptions import (
 )
 from .errors import FileWriteError
 from .files import check_new, check_place, sha256_of, written_whole
-from .package import as_model, fields_of_source, load_description, local_file
+from .package import as_valid, fields_of_source, load_description, local_file
 
 __all__ = ["Update", "update_format", "update_hashes"]
+
+_HASHES = ("sha256", "architecture_sha256")
 
 
 @attrs.frozen
@@ -71,7 +72,7 @@ def update_format(source: Any, *, output: str | Path | None = None) -> Update:
             ...
         bioimageio_fn.errors.FileWriteError: model.txt is no place for a description: ...
     """
-    return _updated(source, output, lambda _, fields: fields, format_version="latest")
+    return _updated(source, output, lambda _, fields: fields, _lean, format_version="latest")
 
 
 def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
@@ -90,37 +91,38 @@ def update_hashes(source: Any, *, output: str | Path | None = None) -> Update:
         DescriptionError: if it is invalid, also as a file is missing; nothing is written.
         FileWriteError: if the output is none of these, or can not be written.
     """
-    return _updated(source, output, _with_new_hashes)
+    return _updated(source, output, _with_new_hashes, _rehashed)
 
 
 def _updated(
     source: Any,
     output: str | Path | None,
     change: Callable[[Any, dict[str, Any]], dict[str, Any]],
+    write: Callable[[Any, Any], Any],
     **options: Any,
 ) -> Update:
+    """A description with other fields.
+
+    Args:
+        source, output: as of `update_format`.
+        change: makes its new fields of the description as it is and of its fields.
+        write: makes what is written of the fields of the source and of the new description.
+        options: as of `built_description`.
+    """
     place = None if output is None else _checked_place(Path(output))
-    opened = _valid(load_description(source, perform_io_checks=False))
+    opened = as_valid(load_description(source, perform_io_checks=False))
     before = dict(dump_description(source)) if source is opened else fields_of_source(source)
     # without a look at the files bioimageio.spec forgets their sha256 where it converts
-    description = _valid(
+    description = as_valid(
         built_description(opened, partial(change, opened), perform_io_checks=True, **options)
     )
-    after = _lean(
-        before,
-        dump_description(description),
-        dump_description(description, exclude_defaults=True),
-    )
+    after = write(before, description)
     if "covers" not in before:
         after.pop("covers", None)  # one that was drawn just now lies somewhere else
     update = Update(description, _diff(before, after, description.file_name))
     if place is not None:
         _write(update, after, place)
     return update
-
-
-def _valid(description: Any) -> Any:
-    return as_model(description) if isinstance(description, InvalidDescr) else description
 
 
 def _with_new_hashes(description: Any, fields: dict[str, Any]) -> dict[str, Any]:
@@ -187,8 +189,28 @@ def _yaml(fields: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _lean(before: Any, after: Any, bare: Any) -> Any:
-    """The new fields in the order of the old ones; defaults are left out where they were before.
+def _rehashed(before: Any, description: Any) -> Any:
+    """The old fields with the sha256 values of the new description, and nothing else of it."""
+    return _with_hashes_of(before, dump_description(description))
+
+
+def _with_hashes_of(before: Any, after: Any) -> Any:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        new = {n: v for n, v in after.items() if n in _HASHES and v is not None}
+        return {n: _with_hashes_of(v, after.get(n)) for n, v in before.items()} | new
+    if isinstance(before, list) and isinstance(after, list):
+        return [_with_hashes_of(*items) for items in zip_longest(before, after[: len(before)])]
+    return before
+
+
+def _lean(before: Any, description: Any) -> Any:
+    """The new fields in the order of the old ones; defaults are left out where they were before."""
+    fields = dump_description(description)
+    return _leaned(before, fields, dump_description(description, exclude_defaults=True))
+
+
+def _leaned(before: Any, after: Any, bare: Any) -> Any:
+    """Fields at any depth.
 
     Args:
         before: the old fields.
@@ -198,10 +220,10 @@ def _lean(before: Any, after: Any, bare: Any) -> Any:
     if isinstance(after, Mapping):
         old, short = (x if isinstance(x, Mapping) else {} for x in (before, bare))
         names = [*(n for n in old if n in after), *(n for n in short if n not in old)]
-        return {n: _lean(old.get(n), after[n], short.get(n)) for n in names}
+        return {n: _leaned(old.get(n), after[n], short.get(n)) for n in names}
     if isinstance(after, list):
         olds, shorts = (x if isinstance(x, list) else [] for x in (before, bare))
-        return [_lean(*items) for items in zip_longest(olds[: len(after)], after, shorts)]
+        return [_leaned(*items) for items in zip_longest(olds[: len(after)], after, shorts)]
     # 0.0 for 0 is no change
     numbers = all(isinstance(v, (int, float)) for v in (before, after))
     return before if numbers and before == after and not isinstance(after, bool) else after

@@ -17,6 +17,7 @@ from .arrays import as_array, to_numpy
 from .axes import AxisId
 from .calibration import Calibration, PixelSize
 from .errors import MissingDependencyError
+from .units import unit_name
 
 if TYPE_CHECKING:
     import xarray
@@ -69,8 +70,8 @@ def _attributes(size: PixelSize) -> dict[str, Any]:
 def parts_of(array: xarray.DataArray) -> tuple[Any, tuple[AxisId, ...], Calibration]:
     """The data of a DataArray, its axes, and what its coordinates say of the pixels.
 
-    Coordinates at equal distances are a pixel size, in the unit that their attribute `units` names;
-    texts along the channel axis are the names of channels.
+    Coordinates at equal distances are a pixel size, in the unit that their attribute `units` names,
+    but those that only number the pixels; texts along the channel axis are the names of channels.
     """
     axes = tuple(AxisId(str(name)) for name in array.dims)
     coordinates = {
@@ -99,7 +100,10 @@ def _pixel_size(coordinate: Any) -> PixelSize | None:
     steps = np.diff(values.astype("float64")) if values.size > 1 else _alone(attributes)
     if not steps.size or not steps[0] > 0 or not np.allclose(steps, steps[0], rtol=1e-3, atol=0):
         return None
-    return PixelSize(float(steps[0]), attributes.get("units"))
+    unit = unit_name(attributes.get("units"))
+    if unit is None and steps[0] == 1 and "pixel_size" not in attributes:
+        return None  # numbers of pixels, as programs make them where nothing is known
+    return PixelSize(float(steps[0]), unit)
 
 
 def _alone(attributes: Mapping[str, Any]) -> np.ndarray[Any, Any]:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from bioimageio_fn.files import (
     beside,
     check_place,
     existing_path,
+    expanded,
     inner_parts,
     looks_like_path,
     sha256_of,
@@ -51,6 +53,19 @@ def test_a_missing_path_is_named_at_once(tmp_path):
 def test_a_missing_folder_is_named_too(tmp_path):
     with pytest.raises(MissingFileError, match="there is no folder"):
         existing_path(tmp_path / "nowhere" / "gone.zip")
+
+
+def test_a_name_that_is_longer_than_any_file_has_is_of_none():
+    with pytest.raises(MissingFileError, match="no such file or folder: xxx"):
+        existing_path("x" * 300)
+
+
+def test_a_name_may_begin_like_a_home_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("~temporary").touch()
+
+    assert existing_path("~temporary") == Path("~temporary")
+    assert expanded("~") == Path.home()
 
 
 @given(st.binary(max_size=1000))

@@ -215,6 +215,39 @@ def test_a_python_file_within_torchscript(folder, canary):
     assert outcomes[PREDICT].kind in {"Sample", "BackendError"}
 
 
+def test_a_lambda_layer(folder, tmp_path, canary):
+    import keras
+
+    trace, path = str(canary), tmp_path / "made" / "network.keras"
+    path.parent.mkdir()
+    leave = lambda x: (open(trace, "w").close(), x + 1)[1]  # noqa: E731, PTH123
+    x = keras.Input((None, None, 1), name="raw")
+    keras.Model(x, keras.layers.Lambda(leave, name="out")(x)).save(path)
+    canary.unlink()  # it ran when it was made, and is in the file as bytecode
+    source = write(folder, described("keras_v3", "0.5"), weights={"keras_v3": path.read_bytes()})
+
+    outcomes = opened(source, [LOAD, PREDICT, TEST])
+
+    loaded(outcomes, LOAD)
+    refused(outcomes, [PREDICT, TEST], "UntrustedCodeError", "Lambda")
+
+
+def test_an_operator_that_no_runtime_knows(folder):
+    from onnx import TensorProto, helper
+
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("raw", "out")]
+    node = helper.make_node("Run", ["raw"], ["out"], domain="strangers", library="/tmp/run.so")
+    graph = helper.make_graph([node], "run", ports[:1], ports[1:])
+    opset = [helper.make_opsetid("", 17), helper.make_opsetid("strangers", 1)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    source = write(folder, image05(), weights={"onnx": model.SerializeToString()})
+
+    outcomes = opened(source, [LOAD, PREDICT, TEST, TEST_TRUSTED])
+
+    loaded(outcomes, LOAD)
+    refused(outcomes, [PREDICT, TEST, TEST_TRUSTED], "BackendError", "can not open weights.onnx")
+
+
 # ---------------------------------------------------------------- archives
 
 
@@ -318,9 +351,10 @@ def test_code_that_is_not_the_described(folder, canary, make):
     source = with_state_dict(folder, make=make)
     (folder / "net.py").write_text(code_that_writes(canary), encoding="utf-8")
 
-    outcomes = opened(source, [PREDICT, TRUSTED, TEST, TEST_TRUSTED])
+    outcomes = opened(source, [LOAD, PREDICT, TRUSTED, TEST, TEST_TRUSTED])
 
-    refused(outcomes, outcomes, "HashMismatchError", "net.py is not the file that the description")
+    opening = [PREDICT, TRUSTED, TEST, TEST_TRUSTED]
+    refused(outcomes, opening, "HashMismatchError", "net.py is not the file that the description")
 
 
 # ---------------------------------------------------------------- text
@@ -411,8 +445,9 @@ def test_a_device_and_a_pipe_in_the_place_of_files(folder):
     (folder / "weights.onnx").unlink()
     os.mkfifo(folder / "weights.onnx")
 
-    outcomes = opened(path, [BLIND, PREDICT, TEST])
+    outcomes = opened(path, [LOAD, BLIND, PREDICT, TEST])
 
+    assert outcomes[LOAD].kind == "InvalidDescr"
     loaded(outcomes, BLIND)
     refused(outcomes, [PREDICT, TEST], "MissingFileError", "the package has no file weights.onnx")
 
@@ -486,3 +521,37 @@ def test_a_saved_model_that_reads_a_file_outside_of_the_package(folder, tmp_path
     refused(
         outcomes, [PREDICT, TEST], "UnsafePackageError", "takes a file from outside of its folder"
     )
+
+
+def test_hdf5_that_takes_numbers_from_another_file(folder, tmp_path):
+    import h5py
+
+    kind, buffer = "keras_hdf5", io.BytesIO()
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = np.ones(3)
+    content, _ = network(kind, tmp_path / "network")
+    buffer.write(content)
+    with h5py.File(buffer, "r+") as file:
+        file.create_group("more")["secret"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/x")
+    source = write(folder, described(kind, "0.5"), weights={kind: buffer.getvalue()})
+
+    outcomes = opened(source, [LOAD, PREDICT, TEST, TEST_TRUSTED])
+
+    opening = [PREDICT, TEST, TEST_TRUSTED]
+    loaded(outcomes, LOAD)
+    refused(outcomes, opening, "UnsafePackageError", "takes data from another file")
+
+
+def test_a_saved_model_in_an_archive_with_a_path_that_leads_out(folder):
+    kind = "tensorflow_saved_model_bundle"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("saved_model.pb", b"")
+        archive.writestr("../canary", "payload")
+    source = write(folder, described(kind, "0.5"), weights={kind: buffer.getvalue()})
+
+    outcomes = opened(source, [LOAD, PREDICT, TEST, TEST_TRUSTED])
+
+    opening = [PREDICT, TEST, TEST_TRUSTED]
+    loaded(outcomes, LOAD)
+    refused(outcomes, opening, "UnsafePackageError", "its path leads out of the package")

@@ -92,7 +92,11 @@ def test_channels_are_taken_in_the_order_in_which_they_are_named(channels, lazy)
     assert not lazy or tensor.data.reads.sum() <= RAW.shape[0] * 6
 
 
-@pytest.mark.parametrize("channels", ["DAPI", ["DAPI"], 0, [0], -3, {"raw": "DAPI"}], ids=str)
+@pytest.mark.parametrize(
+    "channels",
+    ["DAPI", ["DAPI"], 0, [0], -3, {"raw": "DAPI"}, np.int64(0), np.array([0])],
+    ids=str,
+)
 def test_channels_have_numbers_and_names(channels):
     sample = read_sample(NAMED, GREY, channels=channels)
 
@@ -107,6 +111,7 @@ def test_channels_have_numbers_and_names(channels):
         ("Cy5", "no such channel.*got 'Cy5'"),
         ("GFP", "several channels have this name"),
         (True, "no such channel"),
+        (0.5, "no such channel.*got 0.5"),
         ([], "no channel is selected"),
     ],
 )
@@ -118,6 +123,13 @@ def test_channels_that_are_not_there_are_refused_with_those_that_are(channels, m
 def test_where_no_axis_is_one_of_channels_none_can_be_selected():
     with pytest.raises(AxesError, match="no axis of this tensor is one of channels.*axes="):
         read_sample(fn.Tensor(RAW, "zyx"), GREY, channels=0)
+
+
+def test_a_name_that_is_given_counts_more_than_that_of_the_sample():
+    sample = fn.Sample({"raw": fn.Tensor(RAW[0], "yx")}, id="own")
+
+    assert read_sample(sample, GREY).id == "own"
+    assert read_sample(sample, GREY, sample_id="given").id == "given"
 
 
 def test_one_channel_too_many_is_an_error_that_says_how_to_select(demo):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from descriptions import build, image05
+from descriptions import build, contract_of, image05, turned_and_large05
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -35,6 +35,29 @@ def test_no_name_leads_out_of_the_folder(sample_id, output_id, model_id):
     assert path.parts[:2] == ("/", "out")
     assert ".." not in path.parts
     assert len(path.parts) == (4 if sample_id else 3)
+
+
+@pytest.mark.parametrize("name", ["~", "~root", "~temporary"])
+def test_a_name_that_begins_as_a_home_folder_is_none(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    sample = Sample({"mask": fn.Tensor([[1, 2]], "yx")}, id=name)
+
+    (path,) = fn.save_sample(sample, "{sample_id}/{output_id}.npy")
+
+    assert path == tmp_path / name / "mask.npy"
+    assert fn.read_image(path).tolist() == [[1, 2]]
+
+
+def test_a_name_that_is_longer_than_any_file_has_is_refused_before_the_network_runs(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    image = fn.write_image("x" * 250 + ".npy", fn.Tensor(np.zeros((20, 20)), "yx"))
+
+    with pytest.raises(FileWriteError, match="xxx_out.*name too long"):
+        fn.predict(model=pipeline_of(), inputs=image, save_output_path="{sample_id}_{output_id}.h5")
+    with pytest.raises(FileWriteError, match="no file has such a name"):
+        fn.predict(model=pipeline_of(), inputs=image, save_output_path="a\0b.h5")
 
 
 def test_fields_are_filled_in_and_other_braces_stay():
@@ -127,6 +150,23 @@ def test_what_is_there_is_replaced_only_if_that_is_allowed(tmp_path, name):
     check_places(path, Sample({}), contract, overwrite=True)
     with pytest.raises(FileWriteError, match=f"{name} is there already; write to another file"):
         check_places(path, Sample({}), contract, overwrite=False)
+
+
+@pytest.mark.parametrize("pattern", ["new/../a.npy", "{output_id}/../{sample_id}.npy", "./a.npy"])
+def test_an_image_is_safe_by_whatever_way_a_path_leads_to_it(tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    fn.write_image("a.npy", fn.Tensor(np.zeros((20, 20)), "yx"))
+
+    with pytest.raises(FileWriteError, match="this would overwrite the image"):
+        fn.predict(model=pipeline_of(), inputs="a.npy", save_output_path=pattern, overwrite=True)
+
+
+def test_outputs_are_two_by_whatever_way_their_paths_lead_to_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    contract = contract_of(turned_and_large05())
+
+    with pytest.raises(FileWriteError, match="several outputs would be written to the same file"):
+        check_paths("{output_id}/../a.npy", contract)
 
 
 def test_labels_may_join_the_image_that_is_read_and_the_image_is_safe(tmp_path):

@@ -12,7 +12,7 @@ from bioimageio.spec import get_validation_context
 from converting import model
 
 import bioimageio_fn as fn
-from bioimageio_fn.errors import FileWriteError, WeightsFormatError
+from bioimageio_fn.errors import DescriptionError, FileWriteError, WeightsFormatError
 
 pytestmark = pytest.mark.filterwarnings(  # the format library does not close what it hashes
     "ignore:unclosed file:ResourceWarning",
@@ -55,6 +55,25 @@ def test_only_the_first_of_the_weights_that_are_wanted_is_packed(
     assert entry.parent is None  # nothing is there that it could be made of
     image = np.arange(64 * 80, dtype="uint16").reshape(64, 80)
     np.testing.assert_allclose(fn.predict(model=path, inputs=image), demo(image), atol=1e-5)
+
+
+@BOTH
+def test_one_format_may_be_named_alone(save, tmp_path):
+    path = save(fn.demo_model(), output_path=tmp_path / "m.zip", weights_priority_order="onnx")
+
+    assert list(fn.load_model(path).weights.available_formats) == ["onnx"]
+
+
+@BOTH
+@pytest.mark.parametrize("source", ["fields", "file"])
+def test_what_is_invalid_is_not_packed(save, source, tmp_path):
+    file = tmp_path / "bioimageio.yaml"
+    file.write_text("{type: model, format_version: 0.5.14}", encoding="utf-8")
+    given = file if source == "file" else {"type": "model", "format_version": "0.5.14"}
+
+    with pytest.raises(DescriptionError, match="the description is invalid: got "):
+        save(given, output_path=tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()
 
 
 def test_code_is_packed_with_the_weights_that_need_it(tmp_path):

@@ -14,6 +14,7 @@ import bioimageio_fn as fn
 from bioimageio_fn.calibration import Calibration, PixelSize
 from bioimageio_fn.errors import AxesError, SizeError
 from bioimageio_fn.planes import Stack, placed, planes, run_planes, stack_of, unplaned
+from bioimageio_fn.spec import tensor_spec
 from bioimageio_fn.tensor import transpose
 
 GREY = contract_of(image05())
@@ -114,6 +115,13 @@ def test_channels_are_not_looped_over():
         stack_of(fn.Sample({"raw": fn.Tensor(np.zeros((3, 9, 9)), "cyx", named)}), FLAT)
 
 
+def test_axes_with_other_names_are_not_looped_over_where_the_model_needs_one():
+    sample = fn.Sample({"raw": fn.Tensor(numbered(4, 9, 9), ["z", "height", "width"])})
+
+    with pytest.raises(AxesError, match="lacks an axis.*'y'.*got z, height, width; if they"):
+        stack_of(sample, GREY)
+
+
 def test_of_what_is_on_disk_a_plane_is_read_where_it_is_asked_for():
     source = Recording(numbered(4, 9, 9))
     stack = Stack({"t": 4}, {"t": ("y", "x")})
@@ -212,6 +220,29 @@ def test_planes_in_memory_are_written_once(twice):
     assert made == [("out", ("batch", "channel", "z", "y", "x"), (1, 1, 3, 9, 9))]
     assert result.id == "s"
     np.testing.assert_array_equal(np.asarray(result)[0, 0], 2 * stack)
+
+
+def test_what_is_needed_for_a_while_is_there_once_for_all_planes():
+    stack = fn.Tensor(numbered(3, 8, 8), "zyx")
+    made = []
+
+    def scratch(name, spec):
+        made.append(name)
+        return np.zeros(spec.shape, spec.dtype)
+
+    def run_one(plane, *, create, scratch, on_progress):
+        raw, whole = (make("out", tensor_spec(plane["raw"])) for make in (scratch, create))
+        other = scratch("out", tensor_spec(plane["raw"]))
+        raw[...] = plane["raw"].data
+        other[...] = 1
+        whole[...] = 2 * raw + other
+        return fn.Sample({"out": fn.Tensor(whole, plane["raw"].axes)})
+
+    sample = fn.Sample({"raw": stack})
+    result = run_planes(run_one, sample, stack_of(sample, GREY), scratch=scratch)
+
+    np.testing.assert_array_equal(np.asarray(result), 2 * numbered(3, 8, 8) + 1)
+    assert made == ["out", "out"]
 
 
 def test_pixel_sizes_of_planes_are_known_of_the_result(twice, tmp_path):

@@ -12,6 +12,7 @@ from bioimageio_fn.errors import (
     FileReadError,
     FileWriteError,
     MissingFileError,
+    OperationError,
     SizeError,
 )
 from bioimageio_fn.io.images import read_image, write_image
@@ -199,9 +200,13 @@ def test_the_number_of_a_sample_is_filled_in_and_other_braces_stay(demo):
     results = fn.predict_many(model=demo, inputs=[IMAGE] * 2, sample_id="{x}-{i:02}")
 
     assert [r.id for r in results] == ["{x}-00", "{x}-01"]
+    with pytest.raises(OperationError, match="no such format of a number.*i:q"):
+        fn.predict_many(model=demo, inputs=[IMAGE], sample_id="{i:q}")
 
 
-@pytest.mark.parametrize("inputs", [{"raw": IMAGE}, "a.tif", fn.Sample({})])
+@pytest.mark.parametrize(
+    "inputs", [{"raw": IMAGE}, "a.tif", fn.Sample({}), fn.Tensor(IMAGE, "yx"), None, 3]
+)
 def test_one_sample_in_place_of_many_is_refused_at_once(demo, inputs):
     with pytest.raises(AxesError, match="takes many samples"):
         fn.predict_many(model=demo, inputs=inputs)

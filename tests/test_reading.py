@@ -194,6 +194,8 @@ def test_a_path_is_no_array(thing):
 
 def test_nested_lists_are_arrays():
     assert read([[1, 2, 3], [4, 5, 6]], GREY).data.tolist() == [[[[1, 2, 3], [4, 5, 6]]]]
+    with pytest.raises(ArrayError, match="no numbers of an image.*lists of the same lengths"):
+        read([[1, 2, 3], [4]], GREY)
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.sampled_from([GREY, RGB, VOLUME]))

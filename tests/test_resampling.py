@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import Recording
 
+from bioimageio_fn.errors import OutOfMemoryError
 from bioimageio_fn.resampling import Resampled, Sampling, resampled
 from bioimageio_fn.tensor import Tensor, transpose
 
@@ -136,6 +137,13 @@ def test_axes_are_found_by_name_and_libraries_become_numpy():
 
     assert result.sizes == {"x": 20, "channel": 2, "y": 30}
     np.testing.assert_allclose(transpose(result, "cyx"), expected, atol=1e-4)
+
+
+def test_an_image_that_gets_too_large_is_an_error_that_asks_for_the_pixel_size():
+    tensor = Tensor(image((2, 2, 2)), "zyx")
+
+    with pytest.raises(OutOfMemoryError, match="resampled image.*are the pixel sizes right"):
+        resampled(tensor, {axis: Sampling.fitted(2, 1 << 17) for axis in "zyx"}, linear=True)
 
 
 def test_single_pixels_and_single_indices():

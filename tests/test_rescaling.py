@@ -2,6 +2,7 @@
 
 import warnings
 
+import attrs
 import numpy as np
 import pytest
 from descriptions import axis05, contract_of, model05, ref, sized, tensor05, write
@@ -105,10 +106,22 @@ def test_units_are_compared(size, unit, expected):
 
 
 def test_each_axis_is_rescaled_by_itself():
-    known = Calibration({"z": PixelSize(2, "micrometer"), "y": PixelSize(0.5, "micrometer")})
+    plane = micrometers("yx", 0.5).pixel_sizes
+    known = Calibration({"z": PixelSize(2, "micrometer"), **plane})
     sample = fn.Sample({"raw": fn.Tensor(np.zeros((10, 30, 40)), "zyx", known)})
 
     assert rescaled_sizes(sample, contract_of(model(z=True))) == {"raw": {"z": 40}}
+
+
+def test_an_image_is_not_distorted_where_one_of_its_sizes_is_not_known():
+    sample = fn.Sample({"raw": fn.Tensor(np.zeros((10, 30, 40)), "zyx", micrometers("yx", 2))})
+
+    with pytest.raises(AxesError, match="not known how large.*z in a unit of length"):
+        rescaled_sizes(sample, contract_of(model(z=True)))
+    plane = attrs.evolve(sample["raw"], data=np.zeros((1, 30, 40)))
+    assert rescaled_sizes(fn.Sample({"raw": plane}), contract_of(model(z=True))) == {
+        "raw": {"y": 120, "x": 160}
+    }
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,28 @@ def test_hashes_become_those_of_the_files(version, from_description, tmp_path):
     assert fn.update_hashes(path).diff == ""
 
 
+def test_new_hashes_change_nothing_else(tmp_path):
+    """Not even what the format library writes in another way, or fills in."""
+    path, _ = model("torchscript", tmp_path)
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields["cite"][0]["url"] = "https://example.com"
+    fields["inputs"][0]["preprocessing"] = []
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    (path.parent / "raw.npy").write_bytes((path.parent / "raw.npy").read_bytes() + b"\0")
+
+    result = fn.update_hashes(path, output=path)
+
+    changed = [
+        line
+        for line in result.diff.splitlines()
+        if line[:1] in "+-" and not line.startswith(("+++", "---"))
+    ]
+    assert changed
+    assert all(line[1:].lstrip().startswith("sha256: ") for line in changed)
+    assert fn.update_hashes(path).diff == ""
+    fn.load_model(path)
+
+
 def test_hashes_in_what_others_keep_in_the_description_stay(folder):
     path = folder / "bioimageio.yaml"
     fields = fn.dump_description(fn.load_model(folder, perform_io_checks=False))

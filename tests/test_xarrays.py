@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bioimageio_fn as fn
-from bioimageio_fn.calibration import Calibration, PixelSize
+from bioimageio_fn.calibration import UNKNOWN, Calibration, PixelSize
 from bioimageio_fn.errors import AxesError, SizeError
 from bioimageio_fn.tensor import transpose
 
@@ -49,6 +49,23 @@ def test_dimensions_may_be_cut_and_turned_in_xarray():
     assert again.calibration.channel_names == ("c",)
     assert again.calibration.pixel_sizes["x"] == PixelSize(0.5, "micrometer")
     np.testing.assert_array_equal(transpose(again, "cyx"), np.asarray(raw)[2:, :, 1:4])
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [("µm", "micrometer"), ("um", "micrometer"), ("nm", "nanometer"), ("furlong", None), (5, None)],
+)
+def test_units_of_others_are_those_of_the_format(units, expected):
+    coordinate = ("x", [0.0, 0.5, 1.0], {"units": units})
+    array = xarray.DataArray(np.zeros(3), dims="x", coords={"x": coordinate})
+
+    assert fn.Tensor.from_xarray(array).calibration.pixel_sizes == {"x": PixelSize(0.5, expected)}
+
+
+def test_coordinates_that_number_the_pixels_are_no_pixel_size():
+    array = xarray.DataArray(np.zeros(3), dims="x", coords={"x": np.arange(3)})
+
+    assert fn.Tensor.from_xarray(array).calibration == UNKNOWN
 
 
 @pytest.mark.parametrize("values", [[0.0, 1.0, 3.0], [2.0, 1.0, 0.0], list("abc"), [np.nan] * 3])

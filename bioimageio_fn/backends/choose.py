@@ -15,6 +15,7 @@ import attrs
 from ..contract.files import (
     FileRef,
     architecture_of,
+    check_has,
     external_data,
     framework_version,
     weights_refs,
@@ -166,12 +167,7 @@ def _chosen(refs: Mapping[str, FileRef], wanted: str | None, devices: Sequence[s
         if not usable:
             raise _nothing(problems)
         return usable[0]
-    if wanted not in refs:
-        raise WeightsFormatError(
-            "the model has no weights of this format",
-            expected=f"one of {', '.join(refs)}",
-            got=wanted,
-        )
+    check_has(refs, wanted)
     if (problem := problems[wanted]) is not None:
         rest = f"its weights that can be run here: {', '.join(usable) or 'none'}"
         problem.remedy = f"{problem.remedy}, or take others; {rest}" if problem.remedy else rest

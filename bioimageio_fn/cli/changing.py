@@ -13,7 +13,7 @@ import click
 
 from .answering import Answer, Say, answering
 from .models import without_requests
-from .options import OFFLINE, options
+from .options import OFFLINE, TRUST_CODE, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,12 +72,7 @@ def _updated(
 @click.argument("target")
 @click.option("--source-format", help="The weights that are converted; default: any.")
 @click.option("--target-format", help="What they are converted to; default: all that can be.")
-@click.option(
-    "--trust-code",
-    is_flag=True,
-    help="Let Python code that comes with the model run. Read it before.",
-)
-@options(OFFLINE)
+@options(TRUST_CODE, OFFLINE)
 @answering
 def add_weights(
     say: Say,

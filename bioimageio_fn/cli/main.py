@@ -26,6 +26,7 @@ from .interrupting import stopping
 from .packages import package, validate_format
 from .predict import predict
 from .statistics import stats
+from .testing import test
 from .upkeep import empty_cache, version
 
 __all__ = ["cli", "main"]
@@ -48,6 +49,7 @@ for command in (
     predict,
     info,
     validate_format,
+    test,
     package,
     update_format,
     update_hashes,

@@ -12,7 +12,7 @@ import click
 
 from .values import SIZES
 
-__all__ = ["BLOCKS", "IMAGES", "OFFLINE", "OPENING", "QUIET", "options"]
+__all__ = ["BLOCKS", "IMAGES", "OFFLINE", "OPENING", "QUIET", "TRUST_CODE", "options"]
 
 _Option = Callable[[Any], Any]
 
@@ -22,14 +22,16 @@ OFFLINE: _Option = click.option(
     help="Make no request; what was fetched before is found. Or set BIOIMAGEIO_FN_OFFLINE=1.",
 )
 
+TRUST_CODE: _Option = click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Let Python code that comes with the model run. Read it before.",
+)
+
 OPENING: tuple[_Option, ...] = (
     click.option("--weights-format", help="Such as onnx; default: the first that can be run here."),
     click.option("--device", help="cpu, cuda, cuda:N or mps; default: a GPU if there is one."),
-    click.option(
-        "--trust-code",
-        is_flag=True,
-        help="Let Python code that comes with the model run. Read it before.",
-    ),
+    TRUST_CODE,
     OFFLINE,
 )
 """How a model is opened."""

@@ -103,7 +103,7 @@ def new_items(items: Sequence[Item], results: Results, contract: ModelContract) 
 
     Examples:
         >>> import bioimageio_fn as fn
-        >>> contract = fn.model_contract(fn.load_model(fn.demo_model()))
+        >>> contract = fn.model_contract(fn.load_model(fn.demo_model(), perform_io_checks=False))
         >>> items = [Item("a", "a.tif"), Item("a_probability", "a_probability.ome.tif")]
         >>> [item.id for item in new_items(items, results_in(None, items), contract)]
         ['a']

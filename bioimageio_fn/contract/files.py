@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from ..axes import MemberId
-from ..errors import HashMismatchError
+from ..errors import HashMismatchError, WeightsFormatError
 from .read import model_contract
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "FileRef",
     "architecture_of",
     "attachments_of",
+    "check_has",
     "check_sha256",
     "dependencies_of",
     "external_data",
@@ -93,6 +94,24 @@ def weights_refs(description: Any) -> dict[str, FileRef]:
         str(name): file_ref(entry.source, entry.sha256)
         for name, entry in description.weights.available_formats.items()
     }
+
+
+def check_has(refs: Mapping[str, FileRef], weights_format: str) -> None:
+    """Refuse to go on with weights that a model does not have.
+
+    Args:
+        refs: those that it has, as of `weights_refs`.
+        weights_format: those that are asked for.
+
+    Raises:
+        WeightsFormatError: if they are not there.
+    """
+    if weights_format not in refs:
+        raise WeightsFormatError(
+            "the model has no weights of this format",
+            expected=f"one of {', '.join(refs)}",
+            got=weights_format,
+        )
 
 
 def external_data(description: Any, weights_format: str) -> tuple[FileRef, ...]:

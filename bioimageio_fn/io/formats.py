@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from ..errors import MissingDependencyError
+from ..files import expanded
 
 __all__ = ["Location", "is_ome_tiff", "is_ome_zarr", "location", "require", "stem"]
 
@@ -52,15 +53,17 @@ def location(path: str | os.PathLike[str]) -> Location:
         >>> location("data/cells.TIF").suffix
         '.tif'
     """
-    whole = Path(path).expanduser()
+    whole = expanded(path)
     named = str(whole).lower()
     if not any(suffix in named for suffix in _HOLDING):  # nearly always; no disk is asked
         return Location(whole, whole.suffix.lower())
-    if not (whole.is_file() and whole.suffix.lower() not in _HOLDING):
+    # unlike methods of `Path`, these give no error if a name is longer than a system has any
+    isfile, isdir = os.path.isfile, os.path.isdir
+    if not (isfile(whole) and whole.suffix.lower() not in _HOLDING):
         for file in (*reversed(whole.parents), whole):
             suffix = file.suffix.lower()
             # a folder may have any name, but only Zarr has arrays in one
-            if suffix in _HOLDING and (suffix == ".zarr" or not file.is_dir()):
+            if suffix in _HOLDING and (suffix == ".zarr" or not isdir(file)):
                 inner = "/".join(whole.parts[len(file.parts) :])
                 return Location(file, suffix, inner)
     return Location(whole, whole.suffix.lower())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import to_numpy
+from ..files import expanded
 from ..spec import tensor_spec
 from ..stats.walk import parts
 from ..tensor import Tensor, drop_axes
@@ -117,7 +118,7 @@ def write_image(
         FileWriteError: if the format can not hold the tensor, or the file can not be written.
         MissingDependencyError: if a package is missing that writes the format.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     check_writable(file)
     if location(file).suffix == ".png":
         check_holds(file, tensor_spec(tensor), unit_range=True)

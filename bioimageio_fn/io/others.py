@@ -66,6 +66,7 @@ def _unreadable(place: Location, remedy: str) -> FileReadError:
         return FileReadError(
             f"{place.file} is a folder and no image",
             expected="a file, or a Zarr folder whose name ends in .zarr",
+            remedy="for the images in it, call predict_many with their paths",
         )
     return FileReadError(
         f"can not read {place.file}",

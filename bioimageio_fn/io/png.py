@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..axes import as_axes
-from ..errors import FileWriteError
+from ..errors import FileReadError, FileWriteError
 from ..files import written_whole
 from ..tensor import Tensor, transpose
 from .formats import Location
@@ -27,13 +27,30 @@ def read_png_or_jpeg(place: Location) -> Labelled:
     """The pixels of a PNG or JPEG file, colours last.
 
     Raises:
+        FileReadError: if there are several pictures in it, one after the other, or it is larger
+            than the library takes for honest.
         Exception: whatever the library raises, if it is damaged or something else.
     """
-    from imageio.v3 import imread
+    from imageio.v3 import improps, imread
+    from PIL.Image import DecompressionBombError
 
     content = place.file.read_bytes()
     if not content.startswith(_BEGINNINGS):  # the library reads other formats, too
         raise ValueError("it is neither PNG nor JPEG")
+    try:
+        several = improps(content, extension=place.suffix).is_batch
+    except DecompressionBombError as error:
+        raise FileReadError(
+            f"{place.file} has more pixels than are read of a picture",
+            got=error,
+            remedy="write them to a .tif file, which is read region by region",
+        ) from error
+    if several:
+        raise FileReadError(
+            f"{place.file} holds several pictures",
+            expected="one",
+            remedy="write them to a .tif file",
+        )
     pixels = np.asarray(imread(content, extension=place.suffix))
     return Labelled(pixels, named_axes("yxc"[: pixels.ndim], pixels.ndim))
 

@@ -83,6 +83,38 @@ def _check_whole(file: Any, series: Any, place: Location) -> None:
     shape = file.shaped_metadata[0]["shape"] if file.shaped_metadata else series.shape
     if math.prod(shape) != math.prod(series.shape):
         raise FileReadError(f"pages are missing in {place.file}", expected=shape, got=series.shape)
+    last = series.pages[-1]
+    if last is not None and _end(last) > last.parent.filehandle.size:
+        raise FileReadError(
+            f"the end of {place.file} is missing",
+            expected=f"{_end(last)} bytes",
+            got=last.parent.filehandle.size,
+            remedy="copy or write it again",
+        )
+    # of others it is known, without a look at all pages, how many there are
+    if series.kind in ("generic", "uniform") and (following := _behind_the_last_page(file)):
+        raise FileReadError(
+            f"pages are missing in {place.file}",
+            expected=f"one at byte {following}",
+            got=f"{file.filehandle.size} bytes",
+            remedy="copy or write it again",
+        )
+
+
+def _end(page: Any) -> int:
+    """Where the pixels of a page end in its file."""
+    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+    return max((start + count for start, count in parts), default=0)
+
+
+def _behind_the_last_page(file: Any) -> int:
+    """Where the last page says that another one is; 0 if it says none."""
+    tiff, handle = file.tiff, file.filehandle
+    handle.seek(file.pages[-1].offset)
+    count = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))[0]
+    handle.seek(count * tiff.tagsize, 1)
+    offset: int = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))[0]
+    return offset
 
 
 def _is_one_chunk(series: Any) -> bool:

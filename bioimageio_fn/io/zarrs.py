@@ -47,6 +47,7 @@ def open_zarr(place: Location) -> Labelled:
     zarr = require(place.suffix)
     with ExitStack() as opened:
         if place.suffix == ".zip":
+            ZipFile(place.file).close()  # zarr hides what is wrong with an archive
             store = opened.enter_context(zarr.storage.ZipStore(place.file, mode="r"))
         else:
             store = zarr.storage.LocalStore(place.file, read_only=True)

@@ -30,7 +30,7 @@ def agreement(output: str, produced: Tensor, expected: Tensor, tolerance: Tolera
     Examples:
         >>> expected, produced = Tensor([1.0, 2.0, 3.0], "x"), Tensor([1.0, 2.5, 3.0], "x")
         >>> print(agreement("out", produced, expected, Tolerance(0.1, 0, 0)))
-        1 of 3 elements differ by more than 0 + 0.1 * |expected| (3.333e+05 of a million; 0 may);
+        1 of 3 elements differ by more than 0 + 0.1 * |expected| (333333 of a million; 0 may);
         the largest difference is 0.5 at x=1: expected 2, got 2.5
     """
     a, e = to_numpy(produced.data), to_numpy(expected.data)

@@ -21,11 +21,11 @@ from ..tensor import Tensor
 from .arranged import of_raw_statistics, of_shape, rearranged, swapped
 from .case import Case, figure, said, thinned
 from .labels import looks_like_labels, match_objects
-from .records import Diagnosis, Tolerance
+from .records import Agreement, Diagnosis, Tolerance
 from .tolerating import exceeding
 from .valued import activated, affine, cast, clipped, noisy, scaled_or_shifted
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "explained"]
 
 Hypothesis: TypeAlias = Callable[[Case], Diagnosis | None]
 
@@ -84,6 +84,13 @@ def diagnose(
             if (found := hypothesis(case)) is not None:
                 return found
         return _different(case)
+
+
+def explained(diagnosis: Diagnosis, agreement: Agreement) -> str:
+    """Why an output is not the expected one, and by how much, in one line."""
+    # where nothing explains it, the diagnosis itself tells of the largest difference
+    figures = agreement.counted if diagnosis.cause == "different" else str(agreement)
+    return f"{diagnosis.text} ({figures})"
 
 
 def _same(case: Case) -> Diagnosis | None:

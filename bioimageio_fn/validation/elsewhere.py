@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import attrs
 from bioimageio.spec import InvalidDescr, ValidationSummary
 from bioimageio.spec.conda_env import CondaEnv
 from bioimageio.spec.summary import ValidationDetail
 
+from ..backends.formats import FORMATS
+from ..contract.files import check_has, weights_refs
 from ..descriptions import save_bioimageio_package
 from ..package import looked_at
 from ..package.sources import Source
@@ -32,8 +34,8 @@ from .environments import (
     run_command,
     with_this_package,
 )
-from .findings import Finding, Note, problem_of
-from .summary import concluded, detail_of, record_env
+from .findings import Finding, Note, not_for_python, nothing_ran, problem_of
+from .summary import concluded, detail_of, is_of_type, record_env
 
 __all__ = ["RuntimeEnv", "examine_elsewhere"]
 
@@ -82,12 +84,16 @@ def examine_elsewhere(
     description = looked_at(source, format_version=version, sha256=sha256)
     summary: ValidationSummary = description.validation_summary
     record_env(summary, ())
-    if isinstance(description, InvalidDescr):
+    expected = is_of_type(description, options["expected_type"])
+    if not expected or isinstance(description, InvalidDescr):
         return summary
     kept = options["working_dir"]
     with TemporaryDirectory() if kept is None else nullcontext(kept) as folder:
-        path = _on_disk(source, description, Path(folder))
-        plain = {**options, "source": path, "trust_code": _plain(options["trust_code"])}
+        plain = {**options, "trust_code": _plain(options["trust_code"])}
+        if _is_there_too(source):
+            plain["source"] = _absolute(source)
+        else:  # what is packaged has another description file than its source
+            plain |= {"source": _packaged(description, Path(folder)), "sha256": None}
         question = _Question(description, plain, env, Path(folder).absolute(), run)
         _add_answers(summary, question)
     concluded(summary)
@@ -105,10 +111,12 @@ def _plain(trust_code: Any) -> bool | list[str]:
     return said if isinstance(said, bool) else sorted(said)
 
 
-def _on_disk(source: Source, description: Any, folder: Path) -> str:
-    """Where another process finds the description: what exists only here is packaged."""
-    if isinstance(source, str) or (isinstance(source, os.PathLike) and Path(source).exists()):
-        return os.fspath(source) if "://" in str(source) else _absolute(source)
+def _is_there_too(source: Source) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether another process finds what this one was given."""
+    return isinstance(source, str) or (isinstance(source, os.PathLike) and Path(source).exists())
+
+
+def _packaged(description: Any, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     return str(save_bioimageio_package(description, output_path=folder / "package.zip"))
 
@@ -120,12 +128,17 @@ def _absolute(source: str | os.PathLike[str]) -> str:
 
 def _add_answers(summary: ValidationSummary, question: _Question) -> None:
     if question.description.type != "model":
-        note = Note("info", f"no environment is described for a {question.description.type}")
+        note = Note(
+            "info", f"not run: no environment is described for a {question.description.type}"
+        )
         summary.add_detail(detail_of(Finding("Run it", notes=(note,), ran=False), ()))
         return
     asked = question.options["weight_format"]
-    available = map(str, question.description.weights.available_formats)
-    for name in available if asked is None else (asked,):
+    available = tuple(weights_refs(question.description))
+    names = available if asked is None else (asked,)
+    if asked is None and not any(name in FORMATS for name in names):
+        summary.add_detail(detail_of(nothing_ran(), ("weights",)))
+    for name in names:
         for detail in _details(question, name):
             summary.add_detail(detail)
             if question.options["stop_early"] and detail.status == "failed":
@@ -135,9 +148,12 @@ def _add_answers(summary: ValidationSummary, question: _Question) -> None:
 def _details(question: _Question, weights_format: str) -> list[ValidationDetail]:
     """What a test of weights finds in their environment, or what keeps it from being done."""
     place = ("weights", weights_format)
+    if question.options["weight_format"] is None and weights_format not in FORMATS:
+        return [detail_of(not_for_python(weights_format), place)]
     folder = question.folder / weights_format
     name = f"Prepare an environment ({weights_format})"
     try:
+        check_has(weights_refs(question.description), weights_format)
         env = question.env or env_of(
             question.description, weights_format, question.options["trust_code"]
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -56,12 +57,12 @@ _ADDED = "conda-forge::bioimageio.core"
 
 
 def run_command(args: Sequence[str]) -> None:
-    """Run a command, with its output where that of this process goes.
+    """Run a command; what it prints is no result, and goes to stderr.
 
     Raises:
         CalledProcessError, OSError: if it fails, or is not there.
     """
-    subprocess.run(list(args), check=True)  # noqa: S603 # it is what a caller asks for
+    subprocess.run(list(args), check=True, stdout=2)  # noqa: S603 # it is what a caller asks for
 
 
 def check_run_command(run: RunCommand) -> None:
@@ -162,6 +163,8 @@ def with_this_package(env: CondaEnv) -> CondaEnv:
     pip = [d for d in env.get_pip_deps() if not d.startswith(("bioimageio.core", "bioimageio_fn"))]
     rest = [d for d in env.dependencies if isinstance(d, str) and not d.startswith(_ADDED)]
     pip.append(f"bioimageio_fn=={__version__}")
+    if not any(re.match(r"(.*::)?pip\b", dependency) for dependency in rest):
+        rest.append("pip")  # not every tool adds it
     return CondaEnv(channels=env.channels, dependencies=[*rest, PipDeps(pip=sorted(pip))])
 
 

@@ -16,16 +16,17 @@ import attrs
 from bioimageio.spec import InvalidDescr, ValidationSummary
 
 from ..backends.formats import FORMATS
+from ..errors import FileWriteError
 from ..package import looked_at
 from ..package.sources import Source
 from ..sample import Sample
 from ..trusted import TrustCode, consent
 from .determinism import Mode, check_mode, deterministic
-from .findings import Finding, Note, Problem
+from .findings import Finding, Note, not_for_python, nothing_ran
 from .records import FormatReport
 from .reproducing import unreadable
 from .steps import Weights, steps_of
-from .summary import concluded, detail_of, record_env
+from .summary import concluded, detail_of, is_of_type, record_env
 
 __all__ = ["Examination", "PathLike", "check_options", "examine", "listed"]
 
@@ -66,22 +67,42 @@ def examine(
 ) -> Examination:
     """Test a description, and keep what a report shows.
 
+    Use it in place of `test_description` to look at what came of a test: the tensors that were
+    produced, how they differ, and how far the network sees.
+
     Args:
         source, format_version, weight_format, devices, determinism, expected_type, sha256,
             stop_early, working_dir, trust_code: as of `test_description`.
+
+    Returns:
+        The description, its summary, and a report for each weights format and device.
+
+    Raises:
+        MissingFileError, DescriptionError, UnsafePackageError, HashMismatchError: as
+            `test_description`.
+
+    Examples:
+        >>> import bioimageio_fn as fn
+        >>> found = fn.examine(fn.demo_model(), weight_format="onnx")
+        >>> (report,) = found.reports
+        >>> (result,) = report.reproductions
+        >>> found.summary.status, result.diagnosis.cause, result.produced.shape
+        ('passed', 'same', (1, 1, 128, 128))
     """
-    check_options(determinism, trust_code)
+    check_options(determinism, trust_code, working_dir)
     description: Any = looked_at(source, format_version=format_version, sha256=sha256)
     summary = description.validation_summary
     record_env(summary, ())
-    if not _is_of_type(description, expected_type):
+    if not is_of_type(description, expected_type):
         return Examination(description)
     if isinstance(description, InvalidDescr):
         for finding in _unreadable(source, format_version):
             summary.add_detail(detail_of(finding, ()))
         return Examination(description)
     if description.type != "model":
-        note = Note("info", f"of a {description.type} nothing but its description is tested")
+        note = Note(
+            "info", f"not run: of a {description.type} nothing but its description is tested"
+        )
         summary.add_detail(detail_of(Finding("Run it", notes=(note,), ran=False), ()))
         concluded(summary)
         return Examination(description)
@@ -109,15 +130,23 @@ def _unreadable(source: Source, format_version: str) -> Iterator[Finding]:
         yield Finding("Read the files of the model", problems=problems)
 
 
-def check_options(determinism: str, trust_code: TrustCode) -> None:
+def check_options(
+    determinism: str, trust_code: TrustCode, working_dir: PathLike | None = None
+) -> None:
     """Refuse what makes no sense before anything is read.
 
     Raises:
         OperationError: if there is no such mode of determinism.
         UntrustedCodeError: if this does not say which code is trusted.
+        FileWriteError: if tensors can not be kept there, as it is no folder.
     """
     check_mode(determinism)
     consent(trust_code)
+    folder = _folder(working_dir)
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise FileWriteError(
+            "the tensors of a test are kept in a folder", expected="a folder", got=folder
+        )
 
 
 def listed(devices: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -129,22 +158,6 @@ def listed(devices: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _folder(working_dir: PathLike | None) -> Path | None:
     return None if working_dir is None else Path(working_dir).expanduser()
-
-
-def _is_of_type(description: Any, expected: str | None) -> bool:
-    """Record whether a description is of a type, if one is expected."""
-    if expected is None:
-        return True
-    fits = str(description.type) == str(expected)
-    text = f"expected a {expected}, got a {description.type}"
-    problems = () if fits else (Problem("type", text),)
-    summary = description.validation_summary
-    summary.add_detail(
-        detail_of(Finding("Has expected resource type", problems=problems), ("type",))
-    )
-    if not fits:
-        summary.status = "failed"
-    return fits
 
 
 def _tested(
@@ -175,9 +188,7 @@ def _tested(
         if stop_early and not all(f.passed for f in mine):
             break
     if not any(finding.ran for finding in found):
-        text = "none of the model's weights could be run here"
-        finding = Finding("Run the model", problems=(Problem("WeightsFormatError", text),))
-        summary.add_detail(detail_of(finding, ("weights",)))
+        summary.add_detail(detail_of(nothing_ran(), ("weights",)))
     concluded(summary)
 
 
@@ -186,8 +197,7 @@ def _findings(
 ) -> Generator[Finding, None, None]:
     name = weights.weights_format
     if name not in FORMATS and not asked:
-        note = Note("alert", f"not run: weights of the format {name} can not be run in Python")
-        yield Finding(f"Weights of the format {name}", notes=(note,), ran=False)
+        yield not_for_python(name)
         return
     with deterministic(mode, [name]) if name in FORMATS else nullcontext():
         yield from steps_of(weights, in_blocks=in_blocks)

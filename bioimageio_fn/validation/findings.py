@@ -19,7 +19,17 @@ from ..sample import Sample
 from ..seams import Seams
 from .records import Reach, Reproduction
 
-__all__ = ["Finding", "Note", "Problem", "Severity", "attempted", "noted", "problem_of"]
+__all__ = [
+    "Finding",
+    "Note",
+    "Problem",
+    "Severity",
+    "attempted",
+    "not_for_python",
+    "noted",
+    "nothing_ran",
+    "problem_of",
+]
 
 Severity: TypeAlias = Literal["info", "warning", "alert"]
 
@@ -82,6 +92,19 @@ class Finding:
     def passed(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
+
+
+def not_for_python(weights_format: str) -> Finding:
+    """That weights of a format were not run, as nothing in Python runs them."""
+    text = f"not run: weights of the format {weights_format} can not be run in Python"
+    name = f"Weights of the format {weights_format}"
+    return Finding(name, notes=(Note("alert", text),), ran=False)
+
+
+def nothing_ran() -> Finding:
+    """That a model was not tested at all, which is no success."""
+    text = "none of the model's weights could be run here"
+    return Finding("Run the model", problems=(Problem("WeightsFormatError", text),))
 
 
 def attempted(name: str, step: Callable[[], Finding]) -> Finding:

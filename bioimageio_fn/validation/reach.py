@@ -7,7 +7,7 @@ may meet; it is never longer than what the network sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -56,7 +56,8 @@ def measure_reach(
         longest: pixels of the longest image that is tried, if the model takes it.
 
     Returns:
-        A record for each output and each of its axes that blocks may cut; `print` it.
+        A record for each output and each of its axes that blocks may cut; `print` it. An axis that
+        is too short for two blocks, as of one plane, has none.
 
     Raises:
         BlockError: if the model takes no image that could be cut.
@@ -71,15 +72,30 @@ def measure_reach(
     """
     sample = _first_of_batch(pipeline, as_sample(inputs, pipeline.contract))
     directions = _directions(pipeline, sample)
+    cut = [name for name, d in directions.items() if name != "batch" and d.may_be_cut]
+    sizes = {name: _sizes_with_seams(directions, name, longest) for name in cut}
+    if cut and not any(sizes.values()):
+        raise _no_seam(directions[cut[0]])
     found = [
         reach
-        for name, direction in directions.items()
-        if name != "batch" and direction.may_be_cut
-        for reach in _along(
-            pipeline, sample, directions, name, tolerance=tolerance, longest=longest
-        )
+        for name in cut
+        for reach in _along(pipeline, sample, directions, name, sizes[name], tolerance=tolerance)
     ]
     return tuple(found)
+
+
+def _sizes_with_seams(directions: Mapping[str, Direction], name: str, longest: int) -> list[int]:
+    """Sizes to try at which two blocks may meet."""
+    return [size for size in _sizes(directions, name, longest) if _seam(directions[name], size)]
+
+
+def _no_seam(direction: Direction) -> BlockError:
+    return BlockError(
+        "blocks of this model can not meet within an image",
+        axis=direction.name,
+        expected=f"an image of at least {2 * start_steps(direction.rules)[-1]} pixels",
+        got=direction.group.size,
+    )
 
 
 def _first_of_batch(pipeline: Pipeline, sample: Sample) -> Sample:
@@ -111,22 +127,21 @@ def _along(
     sample: Sample,
     directions: Mapping[str, Direction],
     name: str,
+    sizes: Sequence[int],
     *,
     tolerance: float,
-    longest: int,
 ) -> list[Reach]:
     """The reaches in one direction, on the first image in which none goes up to the border."""
     found: list[Reach] = []
     values = _values(sample)
-    for size in _sizes(directions, name, longest):
-        seam = _seam(directions[name], size)
-        sizes = {n: _across(d) for n, d in directions.items()} | {name: size}
-        image = _resized(sample, directions, sizes)
+    across = {n: _across(d) for n, d in directions.items()}
+    for size in sizes:
+        image = _resized(sample, directions, across | {name: size})
         found = _measured(
             _network(pipeline, image),
             image,
             directions[name],
-            seam=seam,
+            seam=_seam(directions[name], size),
             values=values,
             tolerance=tolerance,
         )
@@ -157,21 +172,12 @@ def _sizes(directions: Mapping[str, Direction], name: str, longest: int) -> Iter
 
 
 def _seam(direction: Direction, size: int) -> int:
-    """Where two blocks may meet, next to the middle.
-
-    Raises:
-        BlockError: if there is no such place.
-    """
+    """Where two blocks may meet, next to the middle; 0 if there is no such place."""
     for start in start_steps(direction.rules):
         step = align_step(start, direction.following)
         if seam := size // 2 // step * step:
             return seam
-    raise BlockError(
-        "blocks of this model can not meet within an image",
-        axis=direction.name,
-        expected=f"an image of at least {2 * start_steps(direction.rules)[-1]} pixels",
-        got=size,
-    )
+    return 0
 
 
 def _resized(

@@ -6,6 +6,7 @@ them to people is made of them alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -108,21 +109,27 @@ class Agreement:
 
     @property
     def passed(self) -> bool:
-        """Whether no more elements differ than may."""
-        return self.mismatched_per_million <= self.tolerance.mismatched_per_million
+        """Whether no more elements differ than may, and none of them by being no number."""
+        few = self.mismatched_per_million <= self.tolerance.mismatched_per_million
+        return few and math.isfinite(self.largest_difference)
 
-    def __str__(self) -> str:
-        text = (
+    @property
+    def counted(self) -> str:
+        """How many elements differ, and how many may, in words."""
+        share = self.mismatched_per_million
+        return (
             f"{self.mismatched} of {self.size} elements differ by more than"
             f" {self.tolerance.absolute:g} + {self.tolerance.relative:g} * |expected|"
-            f" ({self.mismatched_per_million:.4g} of a million;"
+            f" ({share:{'.0f' if share > 1000 else '.4g'}} of a million;"
             f" {self.tolerance.mismatched_per_million:g} may)"
         )
+
+    def __str__(self) -> str:
         if not self.where:
-            return text
+            return self.counted
         place = ", ".join(f"{axis}={i}" for axis, i in self.where.items())
         return (
-            f"{text}; the largest difference is {self.largest_difference:.4g} at {place}:"
+            f"{self.counted}; the largest difference is {self.largest_difference:.4g} at {place}:"
             f" expected {self.expected_there:.6g}, got {self.produced_there:.6g}"
         )
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileWriteError
-from ..files import written_whole
+from ..files import check_place, written_whole
 from .records import FormatReport
 from .report_sections import badge, checks, format_section, overview
 
-__all__ = ["html_report", "save_report"]
+__all__ = ["check_report", "html_report", "save_report"]
 
 _STYLE = Path(__file__).with_name("report.css")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -44,6 +44,7 @@ def html_report(
         True
     """
     name = str(title or summary.id or summary.source_name)
+    source = str(summary.source_name) if str(summary.source_name) != name else ""
     passed = summary.status != "failed"
     said = {"valid-format": "valid format", "passed": "passed", "failed": "failed"}
     env = "".join(
@@ -53,7 +54,7 @@ def html_report(
     head = (
         f"<header><p>{escape(summary.type)}, format {escape(summary.format_version)}</p>"
         f"<h1>{escape(name)} {badge(passed=passed, text=said[summary.status])}</h1>"
-        f'<p class="quiet">{escape(str(summary.source_name))}</p></header>'
+        f'<p class="quiet">{escape(source)}</p></header>'
     )
     body = [
         head,
@@ -70,6 +71,29 @@ def html_report(
         f'<link rel="icon" href="data:,"><style>{_STYLE.read_text("utf-8")}</style></head>'
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
+
+
+def check_report(path: str | os.PathLike[str]) -> Path:
+    """Refuse, before any work, a path to which no report can be written.
+
+    Raises:
+        FileWriteError: if it is a file of another kind, or nothing can be written there.
+
+    Examples:
+        >>> check_report("nuclei.pdf")
+        Traceback (most recent call last):
+        ...
+        bioimageio_fn.errors.FileWriteError: no kind of report is written to nuclei.pdf: ...
+    """
+    file = Path(path).expanduser()
+    if file.suffix not in (".html", ".md", ".json"):
+        raise FileWriteError(
+            f"no kind of report is written to {file.name}",
+            expected=".html, .md or .json",
+            got=file.suffix or "no suffix",
+        )
+    check_place(file)
+    return file
 
 
 def save_report(
@@ -96,13 +120,7 @@ def save_report(
         >>> save_report(Path(tempfile.mkdtemp()) / "nuclei.md", model.validation_summary).name
         'nuclei.md'
     """
-    file = Path(path).expanduser()
-    if file.suffix not in (".html", ".md", ".json"):
-        raise FileWriteError(
-            f"no kind of report is written to {file.name}",
-            expected=".html, .md or .json",
-            got=file.suffix or "no suffix",
-        )
+    file = check_report(path)
     if file.suffix == ".html":
         text = html_report(summary, reports, title=title)
     else:

@@ -17,7 +17,8 @@ from ..arrays import to_numpy
 from ..axes import MemberId
 from ..contract.files import FileRef, architecture_of, external_data, weights_refs
 from ..contract.read import model_contract
-from ..errors import BioimageioFnError, MissingFileError
+from ..contract.records import ParameterizedSize, admits
+from ..errors import BioimageioFnError, MissingFileError, SizeError
 from ..package import local_file, test_inputs, test_outputs
 from ..pipeline import Pipeline
 from ..sample import Sample
@@ -25,7 +26,7 @@ from ..tensor import Tensor
 from .as_described import cast_outputs, not_as_described
 from .comparing import agreement
 from .conventions import AS_THEY_ARE, Convention, conventions, cropped
-from .diagnosis import diagnose
+from .diagnosis import diagnose, explained
 from .findings import Finding, Note, Problem, problem_of
 from .records import Agreement, Reproduction, Tolerance
 from .running import Trial, run_as, with_raw_statistics
@@ -118,13 +119,34 @@ def expectation(description: Any, weights_format: str) -> Expectation:
 def unreadable(description: Any) -> Iterator[Problem]:
     """Why files of a valid description can not be read: test tensors, weights, their code."""
     files = [ref for name in weights_refs(description) for ref in _files_of(description, name)]
-    reads: list[Callable[[], Any]] = [partial(expectation, description, "")]
+    reads: list[Callable[[], Any]] = [partial(_check_sizes, description)]
     reads += [partial(local_file, ref) for ref in files]
     for read in reads:
         try:
             read()
         except BioimageioFnError as error:
             yield problem_of(error)
+
+
+def _check_sizes(description: Any) -> None:
+    """Refuse test inputs of sizes that the description does not allow.
+
+    Raises:
+        SizeError: if one has such a size; what of fixed sizes is wrong, others say.
+        MissingFileError, FileReadError, HashMismatchError: as of `expectation`.
+    """
+    contract = model_contract(description)
+    for member, tensor in expectation(description, "").inputs.members.items():
+        for axis, size in tensor.sizes.items():
+            rule = contract.tensor(member, "input").axis(axis).size
+            if isinstance(rule, ParameterizedSize) and not admits(rule, size):
+                raise SizeError(
+                    "a test tensor has a size that its description does not allow",
+                    tensor=member,
+                    axis=axis,
+                    expected=rule,
+                    got=size,
+                )
 
 
 def _files_of(description: Any, weights_format: str) -> Iterator[FileRef]:
@@ -204,10 +226,8 @@ def _from_raw_statistics(
 
 
 def _problem(result: Reproduction) -> Problem:
-    return Problem(
-        result.diagnosis.cause,
-        f"output '{result.output}': {result.diagnosis.text} ({result.agreement})",
-    )
+    text = explained(result.diagnosis, result.agreement)
+    return Problem(result.diagnosis.cause, f"output '{result.output}': {text}")
 
 
 def _note(result: Reproduction) -> Note:

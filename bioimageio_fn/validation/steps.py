@@ -141,7 +141,10 @@ def _seams(name: str, pipeline: Pipeline, inputs: Sample) -> Finding:
 
 
 def _reaches(name: str, pipeline: Pipeline, inputs: Sample) -> Finding:
-    reaches = measure_reach(pipeline, inputs)
+    try:
+        reaches = measure_reach(pipeline, inputs)
+    except BlockError as error:  # it takes no image that could be cut
+        return Finding(name, notes=(Note("info", f"not run: {error}"),), ran=False)
     notes = [Note("info" if r.covered else "warning", str(r)) for r in reaches]
     return Finding(name, notes=tuple(notes), reaches=reaches)
 

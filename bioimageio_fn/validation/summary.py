@@ -21,9 +21,9 @@ from .. import __version__
 from ..backends.formats import FORMATS
 from ..backends.versions import installed_version
 from .environments import recommended_env
-from .findings import Finding, Severity
+from .findings import Finding, Problem, Severity
 
-__all__ = ["concluded", "detail_of", "record_env"]
+__all__ = ["concluded", "detail_of", "is_of_type", "record_env"]
 
 _SEVERITIES: dict[Severity, Any] = {"info": 20, "warning": 30, "alert": 35}
 
@@ -59,6 +59,22 @@ def record_env(summary: ValidationSummary, weights_formats: Iterable[str]) -> No
         for package in FORMATS[name].packages if name in FORMATS else ():
             if (version := installed_version(package)) is not None:
                 summary.env.add(InstalledPackage(name=package, version=version))
+
+
+def is_of_type(description: Any, expected: str | None) -> bool:
+    """Record whether a description is of a type, if one is expected."""
+    if expected is None:
+        return True
+    fits = str(description.type) == str(expected)
+    text = f"expected a {expected}, got a {description.type}"
+    problems = () if fits else (Problem("type", text),)
+    summary = description.validation_summary
+    summary.add_detail(
+        detail_of(Finding("Has expected resource type", problems=problems), ("type",))
+    )
+    if not fits:
+        summary.status = "failed"
+    return fits
 
 
 def concluded(summary: ValidationSummary) -> None:

@@ -64,6 +64,7 @@ def test_model(
     Raises:
         MissingFileError, DescriptionError: if there is nothing that could be tested.
         UnsafePackageError, HashMismatchError: if it is refused.
+        OperationError, UntrustedCodeError, FileWriteError: if an option makes no sense.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -136,16 +137,28 @@ def test_description(
     }
     if isinstance(runtime_env, str) and runtime_env == "currently-active":
         return examine(source, **options).summary
-    check_options(determinism, trust_code)
+    check_options(determinism, trust_code, working_dir)
     return examine_elsewhere(source, options, runtime_env, run_command)
 
 
-def load_description_and_test(source: Source, **options: Any) -> Any:
+def load_description_and_test(
+    source: Source,
+    *,
+    format_version: str = "discover",
+    weight_format: str | None = None,
+    devices: str | Sequence[str] | None = None,
+    determinism: Mode = "seed_only",
+    expected_type: str | None = None,
+    sha256: str | None = None,
+    stop_early: bool = False,
+    working_dir: PathLike | None = None,
+    trust_code: TrustCode = False,
+) -> Any:
     """Load a description, test it, and give it with its summary.
 
     Args:
-        source: as of `test_description`.
-        options: as of `test_description`, without those of environments.
+        source, format_version, weight_format, devices, determinism, expected_type, sha256,
+            stop_early, working_dir, trust_code: as of `test_description`.
 
     Returns:
         The description, perhaps an `InvalidDescr`; its `validation_summary` tells of the test.
@@ -156,7 +169,18 @@ def load_description_and_test(source: Source, **options: Any) -> Any:
         >>> model.validation_summary.status
         'failed'
     """
-    return examine(source, **options).description
+    return examine(
+        source,
+        format_version=format_version,
+        weight_format=weight_format,
+        devices=devices,
+        determinism=determinism,
+        expected_type=expected_type,
+        sha256=sha256,
+        stop_early=stop_early,
+        working_dir=working_dir,
+        trust_code=trust_code,
+    ).description
 
 
 test_resource = test_description

@@ -95,7 +95,8 @@ def scaled_or_shifted(case: Case) -> Diagnosis | None:
     factor = float(p @ e) / square if square else 0.0
     offset = float(np.mean(p - e)) if e.size else 0.0
     found = []
-    if (miss := _missed(case, factor, 0.0)) is not None:
+    # one times what is expected explains nothing
+    if figure(factor) != "1" and (miss := _missed(case, factor, 0.0)) is not None:
         found.append((miss, Diagnosis("scaled", f"it is {figure(factor)} times what is expected")))
     if (miss := _missed(case, 1.0, offset)) is not None:
         more = "more" if offset > 0 else "less"

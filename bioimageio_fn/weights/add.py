@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
-from ..contract.files import weights_refs
+from ..contract.files import check_has, weights_refs
 from ..contract.read import model_contract
 from ..descriptions import built_description, save_bioimageio_package_as_folder
-from ..errors import DescriptionError, WeightsFormatError
+from ..errors import DescriptionError, UntrustedCodeError, WeightsFormatError
 from ..files import check_new
 from ..making import create_prediction_pipeline
 from ..package import as_model, described, load_model, test_inputs, test_outputs
+from ..pipeline import Pipeline
 from ..trusted import TrustCode
 from .convert import Evidence, converted, why_not
 from .describing import comment_of, with_weights
@@ -64,7 +66,8 @@ def add_weights(
         MissingDependencyError: if the wanted ones need a package that is not installed.
         UntrustedCodeError: if the only weights need code that may not run.
         FileWriteError: if the folder is not empty, or can not be written.
-        DescriptionError, MissingFileError: if test tensors are missing: nothing could be proved.
+        DescriptionError, MissingFileError: if test tensors are missing, or hold nothing but NaN:
+            nothing could be proved.
 
     Examples:
         >>> import bioimageio_fn as fn
@@ -76,7 +79,7 @@ def add_weights(
     place = check_new(Path(output_path))
     description = described(model)
     way = _way(description, source_format, target_format)
-    evidence = _evidence(description, way.sources[0], trust_code)
+    evidence = _evidence(description, way.sources, trust_code)
     with tempfile.TemporaryDirectory(prefix="bioimageio_fn.") as work:
         convert = partial(converted, evidence=evidence, trust_code=trust_code, verbose=verbose)
         begin = _State(description, way.sources, Path(work))
@@ -103,25 +106,21 @@ def _way(description: Any, source: str | None, target: str | None) -> _Way:
     Raises:
         WeightsFormatError, MissingDependencyError: if not; says why.
     """
-    there = tuple(weights_refs(description))
-    if source is not None and source not in there:
-        raise WeightsFormatError(
-            "the model has no weights of this format",
-            expected=f"one of {', '.join(there)}",
-            got=source,
-        )
+    refs = weights_refs(description)
+    there = tuple(refs)
+    if source is not None:
+        check_has(refs, source)
     if target in there:
         raise WeightsFormatError("the model has weights of this format", got=target)
     sources = there if source is None else (source,)
     wanted = tuple(dict.fromkeys(c.target for c in CONVERTERS)) if target is None else (target,)
     targets = tuple(name for name in wanted if name not in there)
     usable = tuple(c for c in CONVERTERS if why_not(c) is None)
-    paths = [path for name in targets if (path := shortest_path(usable, sources, name))]
-    if not paths:
+    # only those that lead somewhere: others may not even run
+    starts = tuple(s for s in sources if any(shortest_path(usable, (s,), t) for t in targets))
+    if not starts:
         raise _no_way(sources, targets, target)
-    # evidence is made with weights that are converted: others may not even run
-    starts = {path[0].source for path in paths}
-    return _Way(tuple(sorted(sources, key=lambda name: name not in starts)), targets, usable)
+    return _Way(starts, targets, usable)
 
 
 def _no_way(sources: Sequence[str], targets: Sequence[str], target: str | None) -> Exception:
@@ -138,7 +137,7 @@ def _no_way(sources: Sequence[str], targets: Sequence[str], target: str | None) 
     )
 
 
-def _evidence(description: Any, source: str, trust_code: TrustCode) -> Evidence:
+def _evidence(description: Any, sources: Sequence[str], trust_code: TrustCode) -> Evidence:
     contract = model_contract(description)
     inputs, outputs = test_inputs(description), test_outputs(description)
     missing = [t.id for t in contract.outputs if t.id not in outputs.members]
@@ -146,11 +145,31 @@ def _evidence(description: Any, source: str, trust_code: TrustCode) -> Evidence:
         raise DescriptionError(
             "there is no test tensor to hold converted weights against", tensor=missing[0]
         )
-    pipeline = create_prediction_pipeline(
-        description, weights_format=source, devices="cpu", trust_code=trust_code
-    )
-    cases = proof_cases(contract, network_inputs(pipeline, inputs))
-    return Evidence(contract, cases, inputs, outputs)
+    for member, tensor in outputs.members.items():
+        if not np.isfinite(np.asarray(tensor)).any():
+            raise DescriptionError(
+                "a test tensor has no finite value, so that it proves nothing", tensor=member
+            )
+    with _pipeline(description, sources, trust_code) as pipeline:
+        cases = proof_cases(contract, network_inputs(pipeline, inputs))
+    return Evidence(contract, cases)
+
+
+def _pipeline(description: Any, sources: Sequence[str], trust_code: TrustCode) -> Pipeline:
+    """The model with the first of some weights that may run.
+
+    Raises:
+        UntrustedCodeError: if all of them need code that may not.
+    """
+    first, *others = sources
+    try:
+        return create_prediction_pipeline(
+            description, weights_format=first, devices="cpu", trust_code=trust_code
+        )
+    except UntrustedCodeError:
+        if not others:
+            raise
+    return _pipeline(description, others, trust_code)
 
 
 @attrs.frozen

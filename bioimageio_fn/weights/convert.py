@@ -18,10 +18,10 @@ from ..backends.formats import obstacle
 from ..contract.records import ModelContract
 from ..errors import BioimageioFnError
 from ..making import create_prediction_pipeline
-from ..sample import Sample
 from ..trusted import TrustCode
+from ..validation.reproducing import expectation
 from .graph import Converter, converter_function, lacking
-from .proof import Case, misses_of_test, misses_of_weights
+from .proof import Case, misses_of_test, misses_of_weights, run_source
 from .records import Attempt, Made, Miss, Task
 
 __all__ = ["Evidence", "converted", "why_not"]
@@ -34,20 +34,20 @@ class Evidence:
     Args:
         contract: what the model takes and gives.
         cases: arrays for the network.
-        inputs, outputs: its test tensors.
     """
 
     contract: ModelContract
     cases: Sequence[Case]
-    inputs: Sample
-    outputs: Sample
 
     @property
-    def example(self) -> tuple[Any, ...]:
+    def example(self) -> Case:
         """The largest arrays: an axis of size 1 says nothing of how a network treats it."""
-        given = [c.arrays for c in self.cases if all(a is not None for a in c.arrays)]
-        candidates = given or [case.arrays for case in self.cases]
-        return max(candidates, key=lambda arrays: sum(a.size for a in arrays if a is not None))
+        given = [case for case in self.cases if all(a is not None for a in case.arrays)]
+        return max(given or self.cases, key=_elements)
+
+
+def _elements(case: Case) -> int:
+    return sum(array.size for array in case.arrays if array is not None)
 
 
 def why_not(converter: Converter) -> BioimageioFnError | None:
@@ -83,9 +83,10 @@ def converted(
         with load_backend(
             description, weights_format=converter.source, device="cpu", trust_code=trust_code
         ) as source:
-            # it is opened first as it is for users, with errors that they know
+            # it is opened and run first as it is for users, with errors that they know
             opened = (source, source.signature, evidence.contract)
-            task = Task(*opened, evidence.example, folder, verbose)
+            run_source(source, evidence.example, name=converter.source)
+            task = Task(*opened, evidence.example.arrays, folder, verbose)
             made = converter_function(converter)(task)
             misses = _misses(converter, candidate(made), evidence, source, trust_code)
     # of exporters anything may come; what they say is what the user gets
@@ -109,7 +110,7 @@ def _misses(
             )
             if misses:
                 return misses
-        return misses_of_test(pipeline, evidence.inputs, evidence.outputs)
+        return misses_of_test(pipeline, expectation(model, converter.target))
 
 
 def _reason(error: Exception) -> str:

@@ -19,15 +19,23 @@ from ..errors import BackendError
 from ..ops.chain import apply
 from ..ops.fitting import fit
 from ..pipeline import Pipeline, concerns
-from ..predict_sample import predict_sample_without_blocking
 from ..reading import as_sample
 from ..sample import Sample
 from ..tensor import Tensor
-from .agreement import OF_THE_SOURCE, OF_THE_TEST_TENSORS, missed
+from ..validation.diagnosis import explained
+from ..validation.reproducing import Expectation, reproduced
+from .agreement import missed
 from .records import Miss
 from .sizes import proof_sizes
 
-__all__ = ["Case", "misses_of_test", "misses_of_weights", "network_inputs", "proof_cases"]
+__all__ = [
+    "Case",
+    "misses_of_test",
+    "misses_of_weights",
+    "network_inputs",
+    "proof_cases",
+    "run_source",
+]
 
 
 @attrs.frozen
@@ -124,14 +132,28 @@ def misses_of_weights(
     Raises:
         BackendError: if one of them fails; says which.
     """
-    expected = _run(source, case, f"the source weights ({name}) fail")
+    expected = run_source(source, case, name=name)
     found = _run(converted, case, "the converted weights fail")
     misses = []
     for tensor, a, b in zip(contract.raw_outputs, found, expected, strict=False):
-        figures = missed(np.asarray(a), np.asarray(b), OF_THE_SOURCE)
-        if figures is not None:
-            misses.append(Miss(tensor.id, name, case.name, figures))
+        text = missed(Tensor(a, tensor.axis_ids), Tensor(b, tensor.axis_ids))
+        if text is not None:
+            misses.append(Miss(tensor.id, name, case.name, text))
     return tuple(misses)
+
+
+def run_source(source: Backend, case: Case, *, name: str) -> tuple[Any, ...]:
+    """What the source gives, to which converted weights are compared.
+
+    Args:
+        source: the network.
+        case: what it is run on.
+        name: of its format.
+
+    Raises:
+        BackendError: if it fails, so that there is nothing to compare with.
+    """
+    return _run(source, case, f"the source weights ({name}) fail")
 
 
 def _run(backend: Backend, case: Case, what: str) -> tuple[Any, ...]:
@@ -141,29 +163,21 @@ def _run(backend: Backend, case: Case, what: str) -> tuple[Any, ...]:
         raise BackendError(f"{what} at {case.name}: {error}") from error
 
 
-def misses_of_test(pipeline: Pipeline, inputs: Sample, outputs: Sample) -> tuple[Miss, ...]:
-    """Outputs that are not the test tensors of the model.
+def misses_of_test(pipeline: Pipeline, case: Expectation) -> tuple[Miss, ...]:
+    """Outputs that are not the test tensors of the model, within the described tolerances.
 
     Args:
         pipeline: the model, with the converted weights.
-        inputs, outputs: its test tensors.
+        case: its test tensors, and the tolerances for these weights.
     """
-    found = predict_sample_without_blocking(pipeline, inputs)
-    misses = []
-    for name, expected in outputs.members.items():
-        produced = _inner(np.asarray(found[name]), expected.shape)
-        figures = missed(produced, np.asarray(expected), OF_THE_TEST_TENSORS)
-        if figures is not None:
-            misses.append(Miss(name, "the test tensor", "the test inputs", figures))
-    return tuple(misses)
-
-
-def _inner(array: Any, shape: Sequence[int]) -> Any:
-    """The middle of an array: a test tensor may have been saved without its halo."""
-    margins = [(have - want) // 2 for have, want in zip(array.shape, shape, strict=True)]
-    inside = all(
-        have - want == 2 * m >= 0 for have, want, m in zip(array.shape, shape, margins, strict=True)
+    results = reproduced("proof", pipeline, case).reproductions
+    return tuple(
+        Miss(
+            result.output,
+            "the test tensor",
+            "the test inputs",
+            explained(result.diagnosis, result.agreement),
+        )
+        for result in results
+        if not result.agreement.passed
     )
-    if not inside:
-        return array
-    return array[tuple(slice(m, m + want) for m, want in zip(margins, shape, strict=True))]

@@ -1,7 +1,9 @@
 """What other programs say of their images is read: axes, pixel sizes, names of channels."""
 
 import pickle
+import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -189,6 +191,25 @@ def test_pictures_have_their_colours_last(tmp_path, suffix, shape, axes):
 
     assert (tensor.axes, tensor.shape) == (axes, shape)
     np.testing.assert_array_equal(tensor, imageio.imread(tmp_path / f"a{suffix}"))
+
+
+def test_pictures_that_move_are_several(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (3, 20, 24), "uint8")
+    imageio.imwrite(tmp_path / "a.png", frames, is_batch=True)
+
+    with pytest.raises(FileReadError, match=r"a\.png holds several pictures"):
+        open_image(tmp_path / "a.png")
+
+
+def test_a_picture_that_is_too_large_is_told_with_what_holds_it(tmp_path):
+    imageio.imwrite(tmp_path / "a.png", np.zeros((2, 2), "uint8"))
+    content = (tmp_path / "a.png").read_bytes()
+    header = b"IHDR" + struct.pack(">II", 20_000, 20_000) + content[24:29]
+    checked = header + struct.pack(">I", zlib.crc32(header))
+    (tmp_path / "a.png").write_bytes(content[:12] + checked + content[33:])
+
+    with pytest.raises(FileReadError, match=r"a\.png has more pixels.*400000000.*\.tif"):
+        open_image(tmp_path / "a.png")
 
 
 def test_an_npz_file_holds_one_array_or_the_path_says_which(tmp_path):

@@ -7,7 +7,7 @@ import written
 
 from bioimageio_fn.calibration import UNKNOWN, Calibration, PixelSize
 from bioimageio_fn.errors import FileReadError
-from bioimageio_fn.io.images import write_image
+from bioimageio_fn.io.images import open_image, write_image
 from bioimageio_fn.io.labelled import open_labelled, open_tensor
 from bioimageio_fn.tensor import Tensor
 
@@ -113,6 +113,37 @@ def test_a_truncated_ome_tiff_is_an_error(tmp_path):
 
     with pytest.raises(FileReadError, match=r"a\.ome\.tif"):
         np.asarray(open_tensor(path))
+
+
+@pytest.mark.parametrize("kind", ["imagej", "pages"])
+def test_a_file_that_lost_its_last_pages_is_an_error(tmp_path, kind):
+    stack = np.random.default_rng(0).integers(0, 99, (4, 30, 40), "uint8")
+    with tifffile.TiffWriter(tmp_path / "a.tif", imagej=kind == "imagej") as file:
+        for plane in [stack] if kind == "imagej" else stack:
+            file.write(plane, metadata={"axes": "ZYX"} if kind == "imagej" else None)
+    np.testing.assert_array_equal(open_image(tmp_path / "a.tif"), stack)
+    content = (tmp_path / "a.tif").read_bytes()
+
+    for kept in (0.3, 0.6, 0.9):
+        (tmp_path / "a.tif").write_bytes(content[: int(len(content) * kept)])
+        with pytest.raises(
+            FileReadError, match=r"pages are missing in .*a\.tif|the end of .*a\.tif is missing"
+        ):
+            open_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("metadata", [None, {"axes": "ZYX"}], ids=["pages", "shaped"])
+def test_packed_pixels_that_are_lost_are_told_before_they_are_read(tmp_path, monkeypatch, metadata):
+    monkeypatch.setattr("bioimageio_fn.io.tiff.READ_ELEMENTS", 0)  # nothing is small
+    stack = np.random.default_rng(0).integers(0, 99, (3, 100, 90), "uint8")
+    options = {"tile": (32, 32), "compression": "zlib", "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", stack, metadata=metadata, **options)
+    np.testing.assert_array_equal(open_image(tmp_path / "a.tif"), stack)
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-100])
+
+    with pytest.raises(FileReadError, match=r"the end of .*a\.tif is missing: expected"):
+        open_image(tmp_path / "a.tif")
 
 
 def test_a_file_that_lost_its_description_at_its_end_is_an_error(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from bioimageio_fn.tensor import Tensor
 from bioimageio_fn.validation.comparing import agreement
 from bioimageio_fn.validation.records import Tolerance
+from bioimageio_fn.validation.tolerating import within
 
 SHAPE = (3, 4)
 floats = hnp.arrays("float64", SHAPE, elements=st.floats(-1e3, 1e3))
@@ -55,12 +56,26 @@ def test_so_many_of_a_million_may_differ(expected, wrong, allowed):
     assert found.passed == (wrong * 1_000_000 <= allowed * expected.size)
 
 
+@given(
+    hnp.arrays("float64", SHAPE, elements=st.sampled_from([0.0, 1.0, np.nan, np.inf, -np.inf])),
+    hnp.arrays("float64", SHAPE, elements=st.sampled_from([0.0, 1.0, np.nan, np.inf, -np.inf])),
+    st.sampled_from([0, 100_000, 1_000_000]),
+)
+def test_no_share_that_may_differ_lets_what_is_not_finite_pass(produced, expected, allowed):
+    found = compared(produced, expected, 0, 0.5, allowed)
+
+    one_is_not = np.isfinite(produced) != np.isfinite(expected)
+    if one_is_not.any():
+        assert not found.passed
+    assert found.passed == within(produced, expected, Tolerance(0, 0.5, allowed))
+
+
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("other", [0.0, 1e30, np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_agrees_with_its_like_alone(special, other):
     alike = np.array_equal(special, other, equal_nan=True)
     for one, two in ((special, other), (other, special)):
-        found = compared(np.full(SHAPE, one), np.full(SHAPE, two), 0.5, 1e9, 0)
+        found = compared(np.full(SHAPE, one), np.full(SHAPE, two), 0.5, 1e9, 1e6)
 
         assert found.passed == alike
 

@@ -74,6 +74,12 @@ def test_scaled(case, factor):
     assert said == pytest.approx(factor, rel=1e-4)
 
 
+def test_one_times_what_is_expected_explains_nothing():
+    produced, expected = (Tensor(np.array([[n]], "uint64"), "yx") for n in (2**63, 2**63 + 1))
+
+    assert diagnose(produced, expected, Tolerance(0, 0, 0)).cause != "scaled"
+
+
 @given(outputs(), NUMBERS)
 def test_shifted(case, offset):
     array = array_of(case)
@@ -470,6 +476,7 @@ def test_everything_has_a_diagnosis_and_only_what_agrees_is_the_same(tensors, to
     diagnosis = diagnose(produced, expected, tolerance)
 
     assert diagnosis.text
+    assert diagnosis.text != "it is 1 times what is expected"
     if diagnosis.cause == "same":
         assert within(np.asarray(produced), np.asarray(expected), tolerance)
     assert diagnose(expected, expected, tolerance).cause == "same"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bioimageio.spec.conda_env import BioimageioCondaEnv
+from bioimageio.spec.conda_env import BioimageioCondaEnv, CondaEnv
 from descriptions import image04, image05, onnx_identity, torchscript, write
 
 import bioimageio_fn as fn
@@ -180,6 +180,20 @@ def test_the_environment_of_a_file(tmp_path, as_path):
         d for d in made["dependencies"] if isinstance(d, str)
     }
     assert "name" not in made
+    assert "pip" in made["dependencies"]
+
+
+def test_an_environment_without_pip_gets_it(tmp_path):
+    tool = Tool("micromamba")
+
+    for dependencies in (["python"], ["python", "conda-forge::pip>=24"]):
+        env = CondaEnv(dependencies=dependencies)
+        options = {"runtime_env": env, "run_command": tool, "stop_early": True}
+        assert fn.test_description(model(tmp_path / "m"), **options).status == "passed"
+
+    pips = [[d for d in file["dependencies"] if "pip" in d] for file in tool.files]
+    ours = {"pip": [f"bioimageio_fn=={fn.__version__}"]}
+    assert pips == [["pip", ours], ["conda-forge::pip>=24", ours]]
 
 
 def test_an_environment_file_that_is_none(tmp_path):
@@ -264,14 +278,75 @@ def test_an_environment_that_a_model_brings_is_trusted_like_code(tmp_path, make)
     assert [e.type for e in trusted.errors] == ["UntrustedCodeError"]  # its network is not trusted
 
 
-def test_a_resource_of_another_type_needs_no_environment(tmp_path):
+@pytest.mark.parametrize("asked", ["torchscript", "no such format"])
+def test_weights_that_the_model_does_not_have_need_no_environment(tmp_path, asked):
+    tool = Tool("conda")
+
+    summary = fn.test_description(
+        model(tmp_path / "m"), runtime_env="as-described", run_command=tool, weight_format=asked
+    )
+
+    (error,) = summary.errors
+    assert f"no weights of this format: expected one of onnx, got {asked}" in error.msg
+    assert (summary.status, tool.files) == ("failed", [])
+
+
+def test_tensorflow_js_is_no_more_run_there_than_here(tmp_path):
+    both = {"onnx": onnx_identity(["raw"], ["out"]), "tensorflow_js": b"PK"}
+    tool, options = Tool("conda"), {"runtime_env": "as-described", "stop_early": True}
+
+    summary = fn.test_description(model(tmp_path / "m", weights=both), run_command=tool, **options)
+    alone = fn.test_description(
+        model(tmp_path / "a", weights={"tensorflow_js": b"PK"}), run_command=tool, **options
+    )
+
+    assert summary.status == "passed", summary.format()
+    assert about(summary, "tensorflow_js") == {"Weights of the format tensorflow_js": "passed"}
+    assert alone.status == "failed"
+    assert [error.msg for error in alone.errors] == [
+        "none of the model's weights could be run here"
+    ]
+    assert len(tool.files) == 1
+
+
+def test_another_type_than_expected_needs_no_environment(tmp_path):
+    tool = Tool("conda")
+
+    for source in (model(tmp_path / "m"), resource(tmp_path)):
+        summary = fn.test_description(
+            source, runtime_env="as-described", run_command=tool, expected_type="dataset"
+        )
+        assert summary.status == "failed"
+        assert summary.errors[0].msg.startswith("expected a dataset, got a")
+    assert not tool.files
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # of the format library
+def test_the_hash_of_a_source_is_not_asked_of_what_was_packaged_of_it(tmp_path):
+    source = model(tmp_path / "m")
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    options = {"runtime_env": "as-described", "sha256": digest, "stop_early": True}
+
+    for given in (source, fn.load_model(source, perform_io_checks=False)):
+        summary = fn.test_description(given, run_command=Tool("conda"), **options)
+        assert summary.status == "passed", summary.format()
+
+
+def resource(folder):
     fields = {
         "type": "generic", "format_version": "0.3.0", "name": "resource", "license": "MIT",
         "description": "for a test", "authors": [{"name": "tester"}],
         "cite": [{"text": "none", "url": "https://example.com"}],
     }  # fmt: skip
-    source = tmp_path / "bioimageio.yaml"
+    source = folder / "bioimageio.yaml"
     source.write_text(json.dumps(fields), encoding="utf-8")
+    return source
+
+
+def test_a_resource_of_another_type_needs_no_environment(tmp_path):
+    source = resource(tmp_path)
     tool = Tool("conda")
 
     summary = fn.test_description(source, runtime_env="as-described", run_command=tool)

@@ -192,6 +192,30 @@ def test_a_size_at_which_nothing_can_be_cut_is_an_error():
         measure_reach(pipeline_of(looking(1, 1), size=1), image(1, 1))
 
 
+def test_an_axis_that_can_not_be_cut_keeps_no_other_from_being_measured():
+    """One plane, as of a network for images that is described with z."""
+    axes = [axis05("b"), axis05("c", 1), axis05("z", 1), axis05("y", sized(8, 4))]
+    like = [axis05("b"), axis05("c", 1), axis05("z", 1), axis05("y", ref("raw", "y"), halo=2)]
+    described = build(model05([tensor05("raw", axes)], [tensor05("out", like)]))
+    pipeline = fn.create_prediction_pipeline(described, backend=looking(2, 2))
+
+    (reach,) = measure_reach(pipeline, np.random.default_rng(0).random((1, 1, 1, 16)))
+
+    assert (reach.axis, reach.farthest, reach.covered) == ("y", 2, True)
+
+
+def test_outputs_that_follow_no_axis_have_no_reach():
+    """As a list of what was detected."""
+    found = [axis05("i", {"min": 1, "max": None}), axis05("c", 4)]
+    axes = [axis05("b"), axis05("c", 1), axis05("y", sized(8, 4)), axis05("x", sized(8, 4))]
+    described = build(model05([tensor05("raw", axes)], [tensor05("out", found)]))
+    pipeline = fn.create_prediction_pipeline(
+        described, backend=lambda array: (np.ones((3, 4), "float32"),)
+    )
+
+    assert measure_reach(pipeline, image(16, 16)) == ()
+
+
 def test_a_published_network_looks_farther_than_its_halo(real_model):
     """Blocks with its halo differ from the whole by up to 4e-3."""
     with fn.create_prediction_pipeline(real_model, weights_format="torchscript") as pipeline:

@@ -165,6 +165,7 @@ def test_a_wrong_output_is_told_by_its_cause(tmp_path, cause, true):
     ((kind, text),) = why(summary)
     assert kind == cause, text
     assert "elements differ by more than 0.001 + 0.001 * |expected|" in text
+    assert text.count("largest difference") == 1
 
 
 def test_values_that_are_cut_off(tmp_path):
@@ -408,6 +409,21 @@ def test_a_halo_that_is_too_short_is_said(tmp_path, halo, covered):
     assert examined.summary.status == "passed"
 
 
+@pytest.mark.parametrize(("size", "ran"), [(1, False), (8, True)])
+def test_a_network_for_single_pixels_or_planes_has_no_blocks_to_fail_at(tmp_path, size, ran):
+    raw = np.random.default_rng(0).random((1, 1, 1, size, size), "float32")
+    axes = [axis05("b"), axis05("c", 1), axis05("z", 1), axis05("y", size), axis05("x", size)]
+    tensors = [tensor05("raw", axes)], [tensor05("out", axes)]
+    source = write(tmp_path / "m", model05(*tensors), tensors={"raw": raw, "out": raw})
+
+    examined = examine(source)
+
+    assert examined.summary.status == "passed", examined.summary.format()
+    assert [reach.axis for reach in examined.reports[0].reaches] == ["y", "x"] * ran
+    said = detail(examined.summary, "Measure how far the network sees (onnx)").warnings
+    assert said[0].msg.startswith("not run: blocks of this model can not meet") != ran
+
+
 # ---------------------------------------------------------------- values that no test may pass
 
 
@@ -426,6 +442,29 @@ def test_a_network_that_gives_nan_never_passes(tmp_path, expected):
     )
 
     assert fn.test_model(source).status == "failed"
+
+
+def test_one_nan_among_many_never_passes(tmp_path):
+    """However many elements may differ."""
+
+    class Holed(torch.nn.Module):
+        def forward(self, raw: torch.Tensor):
+            out = raw.clone()
+            out[0, 0, 3, 3] = float("nan")
+            return out
+
+    raw = np.random.default_rng(0).random((1, 1, 128, 128), "float32")
+    source = write(
+        tmp_path / "m",
+        image05(),
+        weights={"torchscript": torchscript(Holed())},
+        tensors={"raw": raw, "out": raw},
+    )
+
+    ((kind, text),) = why(fn.test_model(source, stop_early=True), TORCHSCRIPT)
+
+    assert kind == "not finite"
+    assert "1 of 16384 elements, the first at batch=0, channel=0, y=3, x=3: nan" in text
 
 
 def test_expected_infinity_does_not_pass_for_anything(tmp_path):
@@ -518,6 +557,20 @@ def test_a_model_without_test_tensors(tmp_path, missing):
     ((kind, text),) = why(summary, name)
     assert kind == "MissingFileError"
     assert "the model has no test tensors: expected one for each input that is required" in text
+
+
+@pytest.mark.parametrize("size", [13, 4])
+def test_a_test_tensor_of_a_size_that_is_not_described(tmp_path, size):
+    """The format library says of it: No functions provided to try."""
+    raw = np.random.default_rng(0).random((1, 1, size, 16), "float32")
+
+    summary = fn.test_model(model(tmp_path / "m", raw=raw))
+
+    assert summary.status == "failed"
+    ((kind, text),) = why(summary, "Read the files of the model")
+    assert kind == "SizeError"
+    assert "tensor 'raw', axis 'y'" in text
+    assert f"got {size}" in text
 
 
 def test_a_test_tensor_whose_file_is_missing(tmp_path):
@@ -756,11 +809,16 @@ def test_what_is_no_description_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "error"),
-    [({"determinism": "some"}, ValueError), ({"trust_code": "yes"}, PermissionError)],
+    [
+        ({"determinism": "some"}, ValueError),
+        ({"trust_code": "yes"}, PermissionError),
+        ({"working_dir": __file__}, OSError),
+        ({"runtime_env": "as-described", "working_dir": __file__}, OSError),
+    ],
 )
 def test_options_that_make_no_sense(tmp_path, option, error):
     with pytest.raises(error):
-        fn.test_model(tmp_path / "not even looked at", **option)
+        fn.test_description(tmp_path / "not even looked at", **option)
 
 
 @pytest.mark.parametrize("name", ["test_model", "test_description", "test_resource"])

@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 from converting import image, model, of_code
-from descriptions import write
+from descriptions import torchscript, write
 from networks import described, network
 
 import bioimageio_fn as fn
@@ -118,8 +118,42 @@ def test_what_holds_for_one_size_only_is_not_added_and_it_is_said_by_how_much(tm
     (miss,) = traced.misses
     # traced at the largest of the sizes, 10 x 14: at 8 x 10 it adds 1.4 in place of 0.8
     assert str(miss).startswith("out is not that of pytorch_state_dict at raw 1x1x8x10: ")
-    assert "up to 0.6 away" in miss.figures
-    assert "100% of the values too far" in str(result)
+    assert miss.figures.startswith("it is 0.6 more than expected everywhere (80 of 80 elements")
+    assert "the largest difference is 0.6 at batch=0, channel=0" in str(result)
+
+
+def test_a_size_at_which_the_source_itself_fails_is_named(tmp_path):
+    """A trace that holds for one sample, described to take any number of them."""
+
+    class One(torch.nn.Module):
+        def forward(self, raw):
+            return raw.reshape(1, 1, 10, 12) * 2
+
+    raw = image("torchscript")
+    path = write(
+        tmp_path / "m",
+        described("torchscript", "0.5"),
+        weights={"torchscript": torchscript(One())},
+        tensors={"raw": raw, "out": raw * 2},
+    )
+
+    result = fn.add_weights(path, tmp_path / "out")
+
+    (attempt,) = result.attempts
+    assert attempt.problem.startswith("the source weights (torchscript) fail at raw 2x1x")
+
+
+def test_test_tensors_of_nan_prove_nothing(tmp_path):
+    raw = image("torchscript") * np.nan
+    path = write(
+        tmp_path / "m",
+        described("torchscript", "0.5"),
+        weights={"torchscript": torchscript(torch.nn.Identity())},
+        tensors={"raw": raw, "out": raw},
+    )
+
+    with pytest.raises(DescriptionError, match="no finite value, so that it proves nothing"):
+        fn.add_weights(path, tmp_path / "out")
 
 
 def test_where_one_converter_fails_the_next_way_is_taken(tmp_path):
@@ -152,7 +186,23 @@ def test_weights_that_do_not_give_the_test_tensors_are_not_added(tmp_path):
     result = fn.add_weights(path, tmp_path / "out", target_format="torchscript", trust_code=True)
 
     assert result.added == ()
-    assert "out is not that of the test tensor at the test inputs: up to " in str(result)
+    assert "out is not that of the test tensor at the test inputs: " in str(result)
+    assert "80 of 80 elements differ by more than 0.001 + 0.001 * |expected|" in str(result)
+
+
+@pytest.mark.parametrize("formats", [[], ["torchscript"], ["onnx"]])
+def test_test_tensors_are_reproduced_within_the_described_tolerance(tmp_path, formats):
+    out = np.load(of_code(tmp_path / "exact", CONVOLUTION).parent / "out.npy") + np.float32(0.05)
+    path = of_code(tmp_path / "m", CONVOLUTION, tensors={"out": out})
+    tolerance = {"absolute_tolerance": 0.1, "weights_formats": formats}
+    config = {"bioimageio": {"reproducibility_tolerance": [tolerance]}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "config": config}))
+
+    result = fn.add_weights(path, tmp_path / "out", target_format="torchscript", trust_code=True)
+
+    assert bool(result.added) == (formats != ["onnx"]), str(result)
+    if formats == ["onnx"]:
+        assert "it is 0.05 less than expected everywhere" in str(result)
 
 
 def test_a_model_of_one_size_is_proved_at_that(tmp_path):
@@ -214,6 +264,17 @@ def test_code_does_not_run_without_consent(tmp_path):
     with pytest.raises(UntrustedCodeError, match="trust_code=True"):
         fn.add_weights(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_need_no_code_are_converted_without_consent_to_that_of_others(tmp_path):
+    path = of_code(tmp_path / "m", CONVOLUTION)
+    fn.add_weights(path, tmp_path / "both", target_format="torchscript", trust_code=True)
+
+    result = fn.add_weights(tmp_path / "both", tmp_path / "out", target_format="onnx")
+
+    assert converted_by(result) == [("onnx", "torch.export", False), ("onnx", "traced", True)]
+    assert "trust_code=True" in str(result.attempts[0])
+    assert result.description.weights.onnx.parent == "torchscript"
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
