@@ -42,7 +42,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly."""
-    install(session, "--editable", ".[cli,strategies,torch]", "mypy==1.20.*")
+    install(session, "--editable", ".[cli,strategies,torch,xarray]", "mypy==1.20.*")
     session.run("mypy")
 
 

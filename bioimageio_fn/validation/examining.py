@@ -71,8 +71,9 @@ def examine(
     produced, how they differ, and how far the network sees.
 
     Args:
-        source, format_version, weight_format, devices, determinism, expected_type, sha256,
-            stop_early, working_dir, trust_code: as of `test_description`.
+        source, format_version, weight_format, devices: as of `test_description`.
+        determinism, expected_type, sha256, stop_early: as of `test_description`.
+        working_dir, trust_code: as of `test_description`.
 
     Returns:
         The description, its summary, and a report for each weights format and device.

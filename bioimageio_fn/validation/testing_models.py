@@ -157,8 +157,9 @@ def load_description_and_test(
     """Load a description, test it, and give it with its summary.
 
     Args:
-        source, format_version, weight_format, devices, determinism, expected_type, sha256,
-            stop_early, working_dir, trust_code: as of `test_description`.
+        source, format_version, weight_format, devices: as of `test_description`.
+        determinism, expected_type, sha256, stop_early: as of `test_description`.
+        working_dir, trust_code: as of `test_description`.
 
     Returns:
         The description, perhaps an `InvalidDescr`; its `validation_summary` tells of the test.

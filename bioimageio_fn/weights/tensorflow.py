@@ -6,7 +6,9 @@ the description.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 from ..backends.recipe import checked
@@ -17,6 +19,10 @@ __all__ = ["described_function", "input_specs", "onnx", "to_onnx"]
 
 OPSET = 18
 """The newest set of operators of ONNX that tf2onnx makes."""
+_UNSOUND = "optimize_transpose"
+"""A step of tf2onnx 1.17 that gives images of one channel an axis more, in about every third
+process: what it does depends on the order of sets. onnxruntime does its work when it loads."""
+_LOCK = Lock()
 
 
 def onnx(task: Task) -> Made:
@@ -39,12 +45,29 @@ def to_onnx(task: Task, call: Callable[..., Sequence[Any]]) -> Made:
     import tf2onnx
 
     path = task.folder / "weights.onnx"
-    graph, _ = tf2onnx.convert.from_function(
-        described_function(task, call), input_specs(task), opset=OPSET
-    )
+    with _sound_optimizers():
+        graph, _ = tf2onnx.convert.from_function(
+            described_function(task, call), input_specs(task), opset=OPSET
+        )
     path.write_bytes(graph.SerializeToString())
     tool = f"tf2onnx {tf2onnx.__version__} (opset {OPSET})"
     return Made(path, tool, {"opset_version": OPSET})
+
+
+@contextmanager
+def _sound_optimizers() -> Iterator[None]:
+    """tf2onnx without the step that is not sound; its list is the same for a whole process."""
+    from tf2onnx import optimizer
+
+    steps = optimizer._optimizers  # noqa: SLF001
+    with _LOCK:
+        all_of_them = dict(steps)
+        steps.pop(_UNSOUND, None)
+        try:
+            yield
+        finally:
+            steps.clear()  # the order counts
+            steps.update(all_of_them)
 
 
 def described_function(task: Task, call: Callable[..., Sequence[Any]]) -> Any:

@@ -1,5 +1,9 @@
 """Every edge of the graph of conversions, with the real frameworks, on models of several kinds."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -143,3 +147,23 @@ def check_comment(result, version, source, target):
 
 def inputs_of(description):
     return fn.model_contract(description).inputs
+
+
+@pytest.mark.parametrize("order_of_sets", ["1", "11"])
+def test_an_image_of_one_channel_keeps_its_axes_in_whatever_order_sets_are(order_of_sets, tmp_path):
+    path, _ = model("keras_v3", tmp_path, version="0.5", space=2, inputs=RAW, outputs=OUT)
+    text = """if True:
+        import sys
+        import bioimageio_fn as fn
+        print(fn.add_weights(*sys.argv[1:], target_format="onnx").added)
+    """
+
+    made = subprocess.run(
+        [sys.executable, "-c", text, str(path), str(tmp_path / "out")],
+        env=os.environ | {"PYTHONHASHSEED": order_of_sets},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert made.stdout.splitlines()[-1] == "('onnx',)"
