@@ -96,8 +96,6 @@ def run_console(block: Block, page: Path) -> None:
             check_output(done.stdout, expected, f"{page.name}: {line}")
 
 
-# bioimageio.spec leaves the files open that it packs
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
 def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -1,8 +1,6 @@
 """Packages that are saved: with the weights that are wanted, whole or not at all."""
 
-import gc
 import shutil
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -14,22 +12,9 @@ from converting import model
 import bioimageio_fn as fn
 from bioimageio_fn.errors import DescriptionError, FileWriteError, WeightsFormatError
 
-pytestmark = pytest.mark.filterwarnings(  # the format library does not close what it hashes
-    "ignore:unclosed file:ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
-)
-
 SAVES = [fn.save_bioimageio_package, fn.save_bioimageio_package_as_folder]
 MODELS = {"one": ("raw",), "two": ("raw", "aux")}
 BOTH = pytest.mark.parametrize("save", SAVES, ids=["zip", "folder"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _files_left_open():
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @BOTH

@@ -1,9 +1,7 @@
 """Descriptions brought up to date, and what is said of the changes."""
 
-import gc
 import json
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +12,7 @@ import bioimageio_fn as fn
 from bioimageio_fn.errors import DescriptionError, FileWriteError, HashMismatchError
 from bioimageio_fn.files import sha256_of
 
-pytestmark = [
-    pytest.mark.filterwarnings(  # the format library does not close what it hashes
-        "ignore:unclosed file:ResourceWarning",
-        "ignore::pytest.PytestUnraisableExceptionWarning",
-        "ignore:Conversion of channel size:UserWarning",
-    )
-]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _files_left_open():
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion of channel size:UserWarning")
 
 
 @pytest.fixture

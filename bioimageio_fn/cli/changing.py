@@ -6,11 +6,11 @@ where it is named as the output.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..files import expanded
 from .answering import Answer, Say, answering
 from .models import without_requests
 from .options import OFFLINE, TRUST_CODE, options
@@ -60,7 +60,7 @@ def update_hashes(say: Say, *, source: str, output: str | None, offline: bool) -
 def _updated(
     say: Say, update: Callable[..., Any], source: str, output: str | None, *, offline: bool
 ) -> Answer:
-    place = None if output is None else Path(output).expanduser()
+    place = None if output is None else expanded(output)
     with without_requests(offline=offline):
         made = update(source, output=place)
     say(made.diff.rstrip() or f"{source}: nothing changes")
@@ -94,7 +94,7 @@ def add_weights(
     with without_requests(offline=offline):
         result = added(
             model,
-            Path(target).expanduser(),
+            expanded(target),
             source_format=source_format,
             target_format=target_format,
             trust_code=trust_code,

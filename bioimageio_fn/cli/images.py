@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 from ..errors import FileReadError, MissingMemberError
-from ..files import existing_path
+from ..files import existing_path, expanded
 from ..io.formats import READ, location, stem
 
 __all__ = ["Item", "files_of", "items_of", "matched"]
@@ -85,7 +85,7 @@ def files_of(texts: Iterable[str]) -> list[str]:
 
 
 def _expanded(text: str) -> list[str]:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if _is_image(path):
         return [str(path)]
     if path.is_dir():

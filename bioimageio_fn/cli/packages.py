@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -63,10 +62,10 @@ def package(
     """
     from ..descriptions import save_bioimageio_package, save_bioimageio_package_as_folder
     from ..errors import FileWriteError
-    from ..files import check_place
+    from ..files import check_place, expanded
     from ..package import as_valid, load_description
 
-    place = Path(target).expanduser()
+    place = expanded(target)
     check_place(place)
     is_archive = place.suffix.lower() == ".zip"
     if place.exists() and not (is_archive and overwrite):

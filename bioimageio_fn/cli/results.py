@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
+from ..files import expanded
 from ..io.formats import location
 from .images import Item
 
@@ -84,9 +85,7 @@ def _is_folder(output: str) -> bool:
     if output.endswith(_separators()):
         return True
     is_zarr = output.lower().endswith(".zarr")
-    return not is_zarr and (
-        Path(output).expanduser().is_dir() or not ("{" in output or _has_suffix(output))
-    )
+    return not is_zarr and (expanded(output).is_dir() or not ("{" in output or _has_suffix(output)))
 
 
 def _separators() -> tuple[str, ...]:

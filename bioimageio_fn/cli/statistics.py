@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import click
 
+from ..files import expanded
 from .answering import Answer, Say, answering
 from .models import Opening
 from .options import IMAGES, OPENING, options
@@ -81,7 +82,7 @@ def with_statistics(pipeline: Any, file: str | None, samples: Iterable[Any]) -> 
 
     if file is not None:
         _check_measures(pipeline)
-        if Path(file).expanduser().exists():
+        if expanded(file).exists():
             return _loaded(pipeline, file)
     elif not dataset_measures(pipeline):
         return pipeline
@@ -132,7 +133,7 @@ def _saved(fitted: Any, file: str) -> Any:
     from ..stats.files import save_stat
 
     found = dataset_statistics(fitted)
-    save_stat(found, Path(file).expanduser())
+    save_stat(found, expanded(file))
     return found
 
 

@@ -21,6 +21,7 @@ from bioimageio.spec.summary import ValidationDetail
 from ..backends.formats import FORMATS
 from ..contract.files import check_has, weights_refs
 from ..descriptions import save_bioimageio_package
+from ..files import expanded
 from ..package import looked_at
 from ..package.sources import Source
 from ..trusted import consent
@@ -122,7 +123,7 @@ def _packaged(description: Any, folder: Path) -> str:
 
 
 def _absolute(source: str | os.PathLike[str]) -> str:
-    path = Path(source).expanduser()
+    path = expanded(source)
     return str(path.absolute()) if path.exists() else os.fspath(source)
 
 

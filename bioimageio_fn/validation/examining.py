@@ -17,6 +17,7 @@ from bioimageio.spec import InvalidDescr, ValidationSummary
 
 from ..backends.formats import FORMATS
 from ..errors import FileWriteError
+from ..files import expanded
 from ..package import looked_at
 from ..package.sources import Source
 from ..sample import Sample
@@ -158,7 +159,7 @@ def listed(devices: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _folder(working_dir: PathLike | None) -> Path | None:
-    return None if working_dir is None else Path(working_dir).expanduser()
+    return None if working_dir is None else expanded(working_dir)
 
 
 def _tested(

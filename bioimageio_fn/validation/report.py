@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileWriteError
-from ..files import check_place, written_whole
+from ..files import check_place, expanded, written_whole
 from .records import FormatReport
 from .report_sections import badge, checks, format_section, overview
 
@@ -85,7 +85,7 @@ def check_report(path: str | os.PathLike[str]) -> Path:
         ...
         bioimageio_fn.errors.FileWriteError: no kind of report is written to nuclei.pdf: ...
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if file.suffix not in (".html", ".md", ".json"):
         raise FileWriteError(
             f"no kind of report is written to {file.name}",
