@@ -1,5 +1,7 @@
 """On a GPU: what the CPU gives, and the memory back. `pytest -m gpu` on a machine that has one."""
 
+import time
+
 import numpy as np
 import pytest
 from networks import images, network
@@ -84,3 +86,29 @@ def test_the_memory_comes_back(kind):
 
     assert during < before - 50e6
     assert torch.cuda.mem_get_info()[0] > before - 50e6
+
+
+def test_the_stream_of_blocks_is_told_beside_the_bare_forward(real_model, capsys):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch is one for the CPU")
+    image = np.tile(np.load(real_model / "test_input.npy"), (1, 1, 4, 4)).astype("uint16")
+    with fn.create_prediction_pipeline(
+        real_model / "bioimageio.yaml", weights_format="torchscript", devices="cuda"
+    ) as pipeline:
+        plan = fn.default_plan(pipeline, image)
+        block = np.zeros((1, 1, 512, 512), "float32")
+        pipeline.backend(block)  # opened, and tuned to this size
+
+        result, seconds = timed(lambda: fn.run(pipeline, image, plan))
+        _, bare = timed(lambda: [pipeline.backend(block) for _ in range(plan.count)])
+
+    assert plan.count > 4
+    assert np.isfinite(np.asarray(result)).all()
+    with capsys.disabled():
+        print(f"\n{plan.count} blocks: {seconds:.2f} s, forward alone {bare:.2f} s")  # noqa: T201
+
+
+def timed(call):
+    start = time.perf_counter()
+    return call(), time.perf_counter() - start
