@@ -141,10 +141,10 @@ def test_its_twin_gives_the_same_bytes_in_blocks(demo, twin, nuclei):
     for pipeline in (old, demo):
         sample = fn.as_sample(nuclei[0][:200, :300], pipeline.contract)
         plan = fn.default_plan(pipeline, sample, block_shape={"y": 128, "x": 128})
-        results.append(fn.run(pipeline, sample, plan))
+        results.append(np.asarray(fn.run(pipeline, sample, plan)))
 
     assert plan.count > 1
-    assert results[0]["probability"] == results[1]["probability"]
+    assert np.array_equal(*results)  # format 0.4 has no names of channels
 
 
 def test_its_described_halo_covers_its_reach(demo, nuclei):
