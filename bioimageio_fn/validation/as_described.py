@@ -6,13 +6,12 @@ What holds here: only what a run has shown is judged; what nobody can know befor
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
 
 import numpy as np
 from immutabledict import immutabledict
 
 from ..arrays import to_numpy
-from ..axes import AxisId, MemberId
+from ..axes import MemberId
 from ..contract.records import (
     AxisContract,
     DataDependentSize,
@@ -27,10 +26,9 @@ from ..ops.records import EnsureDtype
 from ..tensor import Tensor
 from .records import Tolerance
 from .running import Trial
+from .sizes import Sizes
 
 __all__ = ["cast_outputs", "not_as_described", "wrong_sizes"]
-
-Sizes: TypeAlias = Mapping[MemberId, Mapping[AxisId, int]]
 
 
 def not_as_described(

@@ -27,9 +27,10 @@ from ..contract.records import (
 from ..sample import Sample
 from ..tensor import PadMode, Tensor, crop, pad
 
-__all__ = ["SizeCase", "resized", "size_cases"]
+__all__ = ["SizeCase", "Sizes", "resized", "size_cases"]
 
 Sizes: TypeAlias = Mapping[MemberId, Mapping[AxisId, int]]
+"""The size of each axis of each input."""
 
 
 def _frozen(sizes: Sizes) -> Sizes:
